@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from runner.journals import journal_at
 from runner.report.audit_log import write_audit
 from runner.report.formats.registry import FORMATS, Write, format_named, format_of
 from runner.report.model import AuditEnd, Content, build_content
+from runner.report.pdf import PDF, write_pdf
 from runner.report.safe_folder import LATEST, Folder, open_folder
 from runner.report.writer import AUDIT, folder_name, has_latest
 
@@ -125,6 +127,25 @@ def render_file(run: str, journal: JournalLocation, form: str, out: Path) -> Ren
             root = run_record.report_root_of(source.run)
             format_named(form).render(_elsewhere(build_content(source), root), stream.write)
         return Rendered(source.run.id, source.run.batch, ((form, out),))
+
+
+def print_pdf(
+    run: str, journal: JournalLocation, report_dir: Path | None, out: Path | None
+) -> Rendered:
+    """Print a run's report as PDF, into its report folder or into `out`, a file or a folder.
+
+    Raises `UsageError` for an unknown run, or if no browser is found; `StorageError` if the file
+    cannot be written.
+    """
+    with report_source(run, journal) as source:
+        if out is None:
+            root = _root(source.run, report_dir)
+            path = root / source.run.batch / folder_name(source) / PDF
+        else:
+            path = out / PDF if out.is_dir() or not out.suffix else out
+        root = run_record.report_root_of(source.run)
+        write_pdf(_elsewhere(build_content(source), root), path, os.environ)
+        return Rendered(source.run.id, source.run.batch, (("pdf", path),))
 
 
 def _audit_again(source: ReportSource, folder: Folder) -> AuditEnd:

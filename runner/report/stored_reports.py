@@ -20,6 +20,7 @@ from runner.core.errors import StorageError, UsageError
 from runner.core.records.retention import StoredReport
 from runner.core.timestamps import seconds
 from runner.report.formats.registry import FORMATS
+from runner.report.pdf import PDF
 from runner.report.safe_folder import FOLDER_FLAGS, LATEST, REPORT, UNFINISHED, WITNESS
 from runner.report.writer import AUDIT
 
@@ -27,7 +28,7 @@ HEAD_BYTES = 1 << 20
 """Bytes read of report.json: run and summary come before the transfers."""
 
 _RUN = re.compile(r"(plan-)?[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
-_OURS = frozenset({*(each.file for each in FORMATS.values()), AUDIT, WITNESS})
+_OURS = frozenset({*(each.file for each in FORMATS.values()), AUDIT, PDF, WITNESS})
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 

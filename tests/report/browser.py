@@ -16,7 +16,7 @@ CHROMIUM = Path(os.environ.get("RUNNER_CHROMIUM", "/usr/bin/chromium"))
 Open = Callable[..., Any]
 
 
-def _unavailable(reason: str) -> None:
+def unavailable(reason: str) -> None:
     """Skip, or fail where a browser is required."""
     if os.environ.get("RUNNER_REQUIRE_ALL") == "1":
         pytest.fail(f"{reason}, and RUNNER_REQUIRE_ALL=1 asks for it")
@@ -29,9 +29,9 @@ def chromium() -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright  # noqa: PLC0415 - may be absent
     except ImportError:
-        _unavailable("Playwright is not installed")
+        unavailable("Playwright is not installed")
     if not CHROMIUM.exists():
-        _unavailable(f"there is no {CHROMIUM}")
+        unavailable(f"there is no {CHROMIUM}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser

@@ -52,7 +52,8 @@ class ReportOptions:
         typer.Option(
             "--format",
             envvar="RUNNER_FORMAT",
-            help=f"One or several of {', '.join(FORMATS)}, separated by commas.",
+            help=f"One or several of {', '.join(FORMATS)}, separated by commas; or pdf, which needs"
+            " Chromium.",
             show_default="html,json, or as --out ends",
         ),
     ] = None
@@ -100,12 +101,16 @@ def _render(console: Console, where: JournalOptions, asked: ReportOptions, run: 
     from runner.app.find_journal import find_journal
     from runner.app.report import (
         format_of_file,
+        print_pdf,
         read_forms,
         render_again,
         render_file,
         stream_again,
     )
 
+    if _is_pdf(asked):
+        _show(console, print_pdf(run, find_journal(where), asked.report_dir, asked.out))
+        return
     named = None if asked.out in {None, STDOUT} else format_of_file(asked.out or STDOUT)
     forms = read_forms(asked.formats or named or DEFAULT_FORMATS)
     journal = find_journal(where)
@@ -128,6 +133,16 @@ def _render(console: Console, where: JournalOptions, asked: ReportOptions, run: 
     lost = console.out.lost
     if lost is not None and not isinstance(lost, BrokenPipeError):  # a reader may have enough
         raise StorageError(f"the report cannot be written to stdout ({lost}): free space there")
+
+
+def _is_pdf(asked: ReportOptions) -> bool:
+    """Return whether PDF is asked for, which is printed from the page. Raises `UsageError`."""
+    ends = asked.out is not None and asked.out.suffix.lower() == ".pdf" and not asked.out.is_dir()
+    if asked.formats == "pdf":
+        if asked.out == STDOUT:
+            raise UsageError("PDF goes into a file: --format pdf --out report.pdf")
+        return True
+    return ends and asked.formats is None
 
 
 def _index(console: Console, asked: ReportOptions) -> None:
