@@ -21,7 +21,7 @@ from runner.app.run_batch import NOTHING_SENT, PlannedBatch, run_batch
 from runner.app.run_options import RunOptions
 from runner.app.signals import Signals
 from runner.composition import forget_earlier_gateway
-from runner.core.errors import GatewayError
+from runner.core.errors import GatewayError, StorageError, UsageError
 from runner.core.exit_code import ExitCode, exit_code
 from runner.core.manifest.model import Manifest
 from runner.core.records.run_record import Figures, PlanFigures, ReportSource
@@ -35,6 +35,7 @@ from runner.ports.gates import Prompt, unanswered
 from runner.ports.history import History
 from runner.ports.journal_access import GatewayEntry, JournalAccess, JournalLock, JournalStore
 from runner.report.disk_check import check_report_folder, clear_unfinished
+from runner.report.index import write_index
 from runner.report.writer import write_report
 from runner.staging.rows import Staging
 
@@ -271,7 +272,15 @@ class _Run:
             self._checkpoints.write(self._store, at=at)
         moves = had_work or code is not ExitCode.OK
         report = write_report(source, self._request.report_dir, summary, moves_latest=moves)
+        self._list_reports()
         return Applied(code, source, summary, report, end.error)
+
+    def _list_reports(self) -> None:
+        """Write the report folder's index; without it the report is as good."""
+        try:
+            write_index(self._request.report_dir)
+        except (StorageError, UsageError) as error:
+            self._observer.warned("the list of reports could not be written", why=str(error))
 
     def _ask(self) -> None:
         """Ask the gateway for what the manifest leaves open, unless the plan holds it."""

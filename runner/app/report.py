@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,10 +15,12 @@ from runner.core.errors import UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import ReportSource, RunRecord
+from runner.core.timestamps import timestamp
 from runner.journals import journal_at
 from runner.report.audit_log import write_audit
 from runner.report.formats.registry import FORMATS, Write, format_named, format_of
 from runner.report.model import AuditEnd, Content, build_content
+from runner.report.pdf import PDF, write_pdf
 from runner.report.safe_folder import LATEST, Folder, open_folder
 from runner.report.writer import AUDIT, folder_name, has_latest
 
@@ -86,7 +90,7 @@ def render_again(
         )
         with open_folder(out or root, *names) as folder:
             end = _audit_again(source, folder) if whole else None
-            content = build_content(source, end)
+            content = _now(build_content(source, end))
             if out is not None:
                 content = _elsewhere(content, report_dir or root)
             for each in map(format_named, forms):
@@ -123,6 +127,25 @@ def render_file(run: str, journal: JournalLocation, form: str, out: Path) -> Ren
             root = run_record.report_root_of(source.run)
             format_named(form).render(_elsewhere(build_content(source), root), stream.write)
         return Rendered(source.run.id, source.run.batch, ((form, out),))
+
+
+def print_pdf(
+    run: str, journal: JournalLocation, report_dir: Path | None, out: Path | None
+) -> Rendered:
+    """Print a run's report as PDF, into its report folder or into `out`, a file or a folder.
+
+    Raises `UsageError` for an unknown run, or if no browser is found; `StorageError` if the file
+    cannot be written.
+    """
+    with report_source(run, journal) as source:
+        if out is None:
+            root = _root(source.run, report_dir)
+            path = root / source.run.batch / folder_name(source) / PDF
+        else:
+            path = out / PDF if out.is_dir() or not out.suffix else out
+        root = run_record.report_root_of(source.run)
+        write_pdf(_elsewhere(build_content(source), root), path, os.environ)
+        return Rendered(source.run.id, source.run.batch, (("pdf", path),))
 
 
 def _audit_again(source: ReportSource, folder: Folder) -> AuditEnd:
@@ -170,7 +193,12 @@ def stream_again(
 def _elsewhere(content: Content, report_dir: Path) -> Content:
     """Return the content for a file outside the report folder, with the folder's path for links."""
     folder = report_dir / content.source.run.batch / folder_name(content.source)
-    return replace(content, folder=str(folder))
+    return replace(_now(content), folder=str(folder))
+
+
+def _now(content: Content) -> Content:
+    """Return the content of a report that is rendered again."""
+    return replace(content, rendered_at=timestamp(time.time()))
 
 
 @contextmanager

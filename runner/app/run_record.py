@@ -42,6 +42,7 @@ def started_record(
         manifest_sha256=manifest.sha256,
         options=request.to_json() | {"folder": str(Path.cwd())},
         reverts=manifest.reverts,
+        description=manifest.description,
     )
 
 

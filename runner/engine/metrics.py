@@ -171,7 +171,7 @@ class RunMetrics:
         while len(self._bins) <= index:
             self._bins.append([0, 0, self.in_flight, pace])
         found = self._bins[index]
-        found[2], found[3] = max(found[2], self.in_flight), pace
+        found[2], found[3] = max(found[2], self.in_flight), _allowed(found[3], pace)
         return found
 
 
@@ -179,4 +179,14 @@ def _merged(pair: list[list[int]]) -> list[int]:
     first, last = pair[0], pair[-1]
     if first is last:
         return first
-    return [first[0] + last[0], first[1] + last[1], max(first[2], last[2]), last[3]]
+    return [
+        first[0] + last[0],
+        first[1] + last[1],
+        max(first[2], last[2]),
+        _allowed(first[3], last[3]),
+    ]
+
+
+def _allowed(one: int, other: int) -> int:
+    """Return what was allowed at most, so that no frame seems to break a limit; 0: no limit."""
+    return max(one, other) if one and other else 0

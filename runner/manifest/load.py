@@ -170,4 +170,5 @@ def _build_manifest(
         excerpt=excerpt(source.text),
         gates=gates,
         reverts=root.get("reverts"),
+        description=root.get("description"),
     )

@@ -31,6 +31,7 @@ class Content:
     summary: Summary
     audit: AuditEnd
     folder: str | None = None  # the report folder, if this file is written elsewhere
+    rendered_at: str | None = None  # None: when the run ended
 
     @property
     def dry_run(self) -> bool:
@@ -55,8 +56,8 @@ def coarsened(
 ) -> tuple[float, tuple[TimelinePoint, ...]]:
     """Return the bins' length and the points, merged to at most `TIMELINE_LIMIT` points.
 
-    Counts are added. Of frames in flight the maximum is kept, and of the rate the minimum, so that
-    peaks and slow-downs stay visible.
+    Counts are added. Of frames in flight and of the allowed rate the maximum is kept: a lower rate
+    would look as if frames had broken it.
     """
     if not points:
         return bin_s, ()
@@ -70,13 +71,13 @@ def coarsened(
 
 
 def _merged(points: Sequence[TimelinePoint]) -> TimelinePoint:
-    rates = [point.rate_per_s for point in points if point.rate_per_s is not None]
+    rates = [point.rate_per_s for point in points]
     return TimelinePoint(
         points[0].t_s,
         sum(point.sent for point in points),
         sum(point.settled for point in points),
         max(point.in_flight for point in points),
-        min(rates) if rates else None,
+        None if None in rates else max(rate for rate in rates if rate is not None),
     )
 
 

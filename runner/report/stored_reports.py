@@ -20,6 +20,7 @@ from runner.core.errors import StorageError, UsageError
 from runner.core.records.retention import StoredReport
 from runner.core.timestamps import seconds
 from runner.report.formats.registry import FORMATS
+from runner.report.pdf import PDF
 from runner.report.safe_folder import FOLDER_FLAGS, LATEST, REPORT, UNFINISHED, WITNESS
 from runner.report.writer import AUDIT
 
@@ -27,7 +28,7 @@ HEAD_BYTES = 1 << 20
 """Bytes read of report.json: run and summary come before the transfers."""
 
 _RUN = re.compile(r"(plan-)?[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
-_OURS = frozenset({*(each.file for each in FORMATS.values()), AUDIT, WITNESS})
+_OURS = frozenset({*(each.file for each in FORMATS.values()), AUDIT, PDF, WITNESS})
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -87,6 +88,38 @@ def stored_batches(root: Path, only: str | None = None) -> Iterator[StoredBatch]
                     or any(_RUN.fullmatch(p.name) for p in skipped_paths)
                 ):
                     yield batch
+
+
+INDEXED_RUNS = 12
+"""Newest runs of a batch that an index shows."""
+
+INDEXED_BATCHES = 200
+
+
+def newest_heads(root: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield each batch and the beginnings of its newest runs' report.json, the newest first.
+
+    What is not a run's report is left out. Raises as `stored_batches` does.
+    """
+    with _opened(root) as descriptor:
+        batches = [entry.name for entry in _entries(descriptor) if _is_folder(entry)]
+        for name in batches[:INDEXED_BATCHES]:
+            heads = []
+            with suppress(OSError), _child(descriptor, name) as folder:
+                runs = [
+                    e.name for e in _entries(folder) if _RUN.fullmatch(e.name) and _is_folder(e)
+                ]
+                newest = [run for run in reversed(runs) if not run.startswith("plan-")]
+                for run in newest[:INDEXED_RUNS]:
+                    with (
+                        suppress(OSError, ValueError, RecursionError),
+                        _child(folder, run) as inside,
+                    ):
+                        head = _head(_read(inside, REPORT, HEAD_BYTES))
+                        if (head["run"]["id"], head["run"]["batch"]) == (run, name):
+                            heads.append(head)
+            if heads:
+                yield name, heads
 
 
 def remove_report(root: Path, batch: str, name: str) -> int:

@@ -156,7 +156,11 @@ def test_every_form_is_rendered_where_it_is_wanted(
     elsewhere = render_again(runs[1], located(journal), reports, forms, out=out)
     assert sorted(path.name for path in out.iterdir()) == sorted(names)
     for (form, path), (_, other) in zip(there.files, elsewhere.files, strict=True):
-        assert (path.read_bytes() == other.read_bytes()) is (form != "md"), form
+        assert (path.read_bytes() == other.read_bytes()) is (form not in {"md", "html"}), form
+    for page, is_beside in ((there, True), (elsewhere, False)):
+        text = dict(page.files)["html"].read_text()
+        assert ('href="report.json"' in text) is is_beside
+        assert "rendered again at" in text
     assert "](report.html)" in (reports / "night" / runs[1] / "report.md").read_text()
     told = (out / "report.md").read_text()
     assert "](report.html)" not in told

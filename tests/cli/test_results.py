@@ -21,7 +21,17 @@ from tests.foreign.script import MUTE, Step
 RESULT = schema("result.v1")
 KINDS = {
     *("apply", "plan", "problems", "error", "status"),
-    *("report", "comparison", "resolution", "control", "audit", "prune", "checkup", "progress"),
+    *(
+        "report",
+        "report_index",
+        "comparison",
+        "resolution",
+        "control",
+        "audit",
+        "prune",
+        "checkup",
+        "progress",
+    ),
     *("explanations", "resolutions", "reversal"),
 }
 
@@ -62,9 +72,10 @@ def test_every_result_satisfies_the_schema(gateway: Gateway, harness: Harness):
         ["doctor", path, *as_json],
         ["explain", "r002", *as_json],
         ["explain", *as_json],
+        ["report", "--index", *as_json],
     )
     kinds = ["status", "status", "report", "audit", "prune", "problems", "error", "checkup"]
-    kinds += ["explanations", "explanations"]
+    kinds += ["explanations", "explanations", "report_index"]
     documents = [checked(ended.out, kind) for ended, kind in zip(told_of, kinds, strict=True)]
     assert "runs" in documents[0]
     shared = result.keys() - {"version", "kind", "plan", "groups", "next_steps"}
@@ -74,7 +85,7 @@ def test_every_result_satisfies_the_schema(gateway: Gateway, harness: Harness):
         name: documents[1]["run"][name] for name in shared
     }
     assert [doubt["key"] for doubt in documents[1]["run"]["doubts"]] == ["doubtful"]
-    assert [ended.code for ended in told_of] == [0, 0, 0, 0, 0, 3, 2, 0, 0, 0]
+    assert [ended.code for ended in told_of] == [0, 0, 0, 0, 0, 3, 2, 0, 0, 0, 0]
     assert [each["code"] for each in documents[8]["codes"]] == ["R002"]
     assert len(documents[9]["codes"]) == len(CODES)
     word = ("--as", "failed", "--reason", "seen", *as_json)

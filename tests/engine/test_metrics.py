@@ -53,3 +53,18 @@ def test_what_was_achieved_is_measured_over_a_second_at_least(
         meter.frame_left(at)
     achieved = meter.figures(limit_per_s=50.0, token_renewals=0).rate_achieved_per_s
     assert achieved == pytest.approx(achieved_per_s)
+
+
+@pytest.mark.parametrize(
+    ("rates", "allowed"), [((25.0, 12.5), 25.0), ((12.5, 25.0), 25.0), ((25.0, None), None)]
+)
+def test_a_bin_of_the_timeline_shows_the_highest_rate_that_was_allowed(
+    rates: tuple[float | None, ...], allowed: float | None
+):
+    """What left before a slow-down would otherwise look like a broken limit."""
+    meter = RunMetrics(0.0)
+    for at, rate in zip((0.1, 0.5), rates, strict=True):
+        meter.rate_per_s = rate
+        meter.frame_left(at)
+    (first,) = meter.figures(limit_per_s=25.0, token_renewals=0).timeline
+    assert first.rate_per_s == allowed

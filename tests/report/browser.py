@@ -16,7 +16,7 @@ CHROMIUM = Path(os.environ.get("RUNNER_CHROMIUM", "/usr/bin/chromium"))
 Open = Callable[..., Any]
 
 
-def _unavailable(reason: str) -> None:
+def unavailable(reason: str) -> None:
     """Skip, or fail where a browser is required."""
     if os.environ.get("RUNNER_REQUIRE_ALL") == "1":
         pytest.fail(f"{reason}, and RUNNER_REQUIRE_ALL=1 asks for it")
@@ -29,9 +29,9 @@ def chromium() -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright  # noqa: PLC0415 - may be absent
     except ImportError:
-        _unavailable("Playwright is not installed")
+        unavailable("Playwright is not installed")
     if not CHROMIUM.exists():
-        _unavailable(f"there is no {CHROMIUM}")
+        unavailable(f"there is no {CHROMIUM}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -73,7 +73,7 @@ def opened(chromium: Any, tmp_path: Path) -> Iterator[Open]:
 
 def keys(page: Any) -> list[str]:
     """Return the keys of the rows shown."""
-    return page.locator("#transfers td:nth-child(3) > a > bdi").all_inner_texts()
+    return page.locator("#transfers tbody th > a > bdi").all_inner_texts()
 
 
 def found(page: Any) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -28,8 +30,8 @@ def test_hostile_texts_stand_as_text_and_run_nothing(opened: Open):
     assert page.locator("#transfers tr.detail").count() == len(samples.HOSTILE)
     assert page.locator("img, iframe, object, [onload], [onerror]").count() == 0
     addresses = page.locator("a").evaluate_all("links => links.map((a) => a.getAttribute('href'))")
-    assert {address[0] for address in addresses} == {"#"}
-    page.locator("#transfers td:nth-child(3) > a").nth(3).click()
+    assert {address for address in addresses if address[0] != "#"} == {"report.json", "audit.jsonl"}
+    page.locator("#transfers tbody th > a").nth(3).click()
     assert page.locator("tr.target").count() == 1
     assert "owned" not in page.title()
 
@@ -59,7 +61,7 @@ def test_sorting_turns_round_and_leaves_what_has_no_value_last(opened: Open):
     header.get_by_role("button").click()
     assert header.get_attribute("aria-sort") == "descending"
     assert first.inner_text() == "692 ms"
-    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Next").first.click()
     assert page.locator("#transfers tbody td:nth-child(7)").last.inner_text() == "\N{EN DASH}"
 
 
@@ -85,6 +87,75 @@ def test_deliveries_open_with_the_keyboard(opened: Open):
     assert detail.count() == 0
 
 
+def test_filters_and_order_are_in_the_address(opened: Open):
+    page = opened(samples.mixed(60), "#q=billing-6&show=in+doubt&show=failed&sort=-latency")
+    page.locator("#found", has_text=re.compile("^2 of ")).wait_for()
+    assert page.get_by_label("Search").input_value() == "billing-6"
+    header = page.get_by_role("columnheader", name="Latency")
+    assert header.get_attribute("aria-sort") == "descending"
+    page.get_by_role("button", name="failed 5").click()
+    page.get_by_role("columnheader", name="Key").get_by_role("button").click()
+    assert page.evaluate("location.hash") == "#q=billing-6&show=in+doubt&sort=key"
+    page.get_by_role("button", name="Clear filters").click()
+    assert page.evaluate("location.hash") == "#sort=key"
+    assert page.evaluate("document.activeElement.id") == "search"
+    assert found(page) == "60 transfers, page 1 of 2"
+    assert not page.get_by_role("button", name="Clear filters").is_visible()
+
+
+def test_the_focus_stays_on_a_button_that_has_nothing_more_to_do(opened: Open):
+    page = opened(samples.mixed(60))
+    after = page.get_by_role("button", name="Next").first
+    after.focus()
+    page.keyboard.press("Enter")
+    assert found(page) == "60 transfers, page 2 of 2"
+    assert after.get_attribute("aria-disabled") == "true"
+    page.keyboard.press("Enter")
+    assert found(page) == "60 transfers, page 2 of 2"
+    assert page.evaluate("document.activeElement.innerText") == "Next"
+    page.get_by_label("Rows a page").select_option("25")
+    assert found(page) == "60 transfers, page 1 of 3"
+
+
+def test_callbacks_can_be_searched_and_filtered(opened: Open):
+    page = opened(samples.mixed(60))
+    page.get_by_role("button", name="failed: ").click()
+    failed = [t.key for t in samples.mixed(60).transfers() if _has_failed_callback(t)]
+    assert sorted(keys(page)) == sorted(failed)
+    page.get_by_role("button", name="Clear filters").click()
+    page.get_by_label("Search").fill("callback failed")
+    page.locator("#found", has_text=re.compile(f"^{len(failed)} of ")).wait_for()
+
+
+def _has_failed_callback(transfer: TransferRecord) -> bool:
+    return any(callback.state == "failed" for callback in transfer.callbacks)
+
+
+@pytest.mark.parametrize("width", [390, 768, 960, 1040, 1440])
+def test_a_long_reason_is_cut_after_three_lines_and_offers_the_rest(opened: Open, width: int):
+    row = replace(samples.transfer(3), reason="no such queue " * 350)
+    source = replace(samples.mixed(), transfers=lambda: iter([row]))
+    page = opened(source, viewport={"width": width, "height": 900})
+    reason = page.locator("#row-0 .because")
+    assert reason.bounding_box()["height"] < 130
+    reason.get_by_role("button", name="more").click()
+    assert reason.bounding_box()["height"] > 400
+    reason.get_by_role("button", name="less").click()
+    assert reason.bounding_box()["height"] < 130
+
+
+@pytest.mark.parametrize("width", [320, 390, 720, 768, 960, 1040, 1440, 2560])
+def test_no_heading_overlaps_another_and_no_cell_is_too_narrow_to_read(opened: Open, width: int):
+    page = opened(samples.mixed(12), viewport={"width": width, "height": 900})
+    boxes = [each.bounding_box() for each in page.locator("#transfers thead button").all()]
+    shown = sorted((b["y"], b["x"], b["width"]) for b in boxes if b is not None)
+    for (y, x, wide), (next_y, next_x, _) in itertools.pairwise(shown):
+        assert next_y > y or x + wide <= next_x
+    for cell in ("th", ".because"):
+        assert page.locator(f"#transfers #row-0 {cell}").bounding_box()["width"] >= 140
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_spills_over_the_side(opened: Open, width: int):
     page = opened(samples.hostile(), viewport={"width": width, "height": 800})
@@ -93,20 +164,33 @@ def test_nothing_spills_over_the_side(opened: Open, width: int):
 
 
 def test_paper_shows_some_hundred_rows_and_says_where_the_rest_is(opened: Open):
-    page = opened(samples.mixed(400), color_scheme="dark")
+    page = opened(samples.mixed(1200), color_scheme="dark")
     paper = page.pdf()
     assert paper.startswith(b"%PDF-")
+    assert paper.count(b"/Type /Page\n") < 40  # a line for a transfer
     assert len(keys(page)) == 50  # as before, once it is printed
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert len(keys(page)) == 300
-    assert page.locator("#printed").inner_text().startswith("Printed are the first 300 of 400")
+    assert len(keys(page)) == 1000
+    assert page.locator("#printed").inner_text().startswith("Printed are the first 1000 of 1,200")
     assert not page.get_by_label("Search").is_visible()
     assert page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor") == (
         "rgb(255, 255, 255)"
     )
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert not page.locator("#printed").is_visible()
+
+
+def test_paper_names_long_reasons_by_number(opened: Open):
+    long = "the gateway said a great deal about why it would not: " * 3
+    rows = [replace(samples.transfer(3), reason=long, key=f"k{n}") for n in range(3)]
+    page = opened(replace(samples.mixed(), transfers=lambda: iter(rows)))
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#transfers .because").all_inner_texts() == ["see 1 above"] * 3
+    assert page.locator("#legend li").inner_text() == long.strip()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert "would not" in page.locator("#transfers .because").first.inner_text()
 
 
 def test_a_link_leads_to_its_transfer_and_gives_it_the_focus(opened: Open):
@@ -167,6 +251,39 @@ def pasted(page: Any) -> str:
     return str(page.locator("textarea").last.input_value())
 
 
+def test_an_opened_doubt_offers_the_commands_that_settle_it(opened: Open):
+    key = "it's 5 o'clock"
+    row = replace(samples.transfer(6), key=key)
+    page = opened(replace(samples.mixed(), transfers=lambda: iter([row, samples.transfer(3)])))
+    page.get_by_role("button", name=f"Details of {key}").click()
+    detail = page.locator("tr.detail")
+    commands = detail.locator(".settle code").all_inner_texts()
+    run = ["runner", "resolve", samples.RUN.id, key]
+    assert [shlex.split(command)[:4] for command in commands] == [run, run]
+    assert [words[words.index("--as") + 1] for words in map(shlex.split, commands)] == [
+        "transferred",
+        "failed",
+    ]
+    detail.get_by_role("button", name="Copy the command").first.click()
+    assert pasted(page) == commands[0]
+    page.get_by_role("button", name=f"Details of {samples.transfer(3).key}").click()
+    assert page.locator(".settle code").count() == 2
+
+
+def test_the_head_says_whether_customers_were_moved_and_when_by_the_readers_clock(opened: Open):
+    page = opened(samples.mixed(), timezone_id="Europe/Amsterdam")
+    head = page.locator(".eyebrow").inner_text()
+    assert head.startswith("LIVE")
+    assert "2026-12-01 21:00:00 UTC(1 Dec 2026, 22:00:00 CET here)" in head
+    assert page.locator(".labels").inner_text().split() == ["change", "CHG0031234"]
+    rehearsal = replace(samples.RUN, driver="simulator", description="Try <b>it</b>")
+    page = opened(replace(samples.mixed(), run=rehearsal))
+    assert page.locator(".eyebrow").inner_text().startswith("SIMULATOR")
+    assert page.get_by_text("Try <b>it</b>").is_visible()
+    page.get_by_role("navigation").get_by_role("link", name="Audit").click()
+    assert page.evaluate("location.hash") == "#audit"
+
+
 def test_a_link_to_a_transfer_can_be_copied(opened: Open):
     page = opened(replace(samples.mixed(), transfers=lambda: iter([with_key("a b/ü&=1")])))
     page.locator("#transfers button.open").click()
@@ -221,7 +338,43 @@ def test_a_plan_says_what_would_be_moved(opened: Open):
 def test_without_scripts_the_verdict_stands(opened: Open):
     page = opened(samples.mixed(), java_script_enabled=False)
     assert headline(page).startswith("30 of 60 transferred")
-    assert not page.locator("#transfers table").is_visible()
+    assert not page.locator("#transfers table.sheets").is_visible()
+    listed = page.locator("noscript tbody tr").all_inner_texts()
+    assert len(listed) == 25
+    assert listed[0].startswith("in doubt")
+    assert page.locator("button:visible").count() == 0
+
+
+def test_the_timeline_can_be_read_by_pointer_and_by_keyboard(opened: Open):
+    page = opened(samples.mixed(60))
+    chart = page.locator("#chart")
+    chart.focus()
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    told = chart.locator("output")
+    assert told.inner_text() == ("+39 s: 25/s sent, allowed 25/s; 21/s settled; 11 in flight")
+    page.keyboard.press("Escape")
+    assert not told.is_visible()
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + 1, box["y"] + 60)
+    assert told.inner_text().startswith("+0 s: 25/s sent")
+    over_time = page.get_by_role("img", name="Latency over time.")
+    assert "medians from" in (over_time.get_attribute("aria-label") or "")
+
+
+def test_outcomes_differ_without_colours(opened: Open):
+    """In grey, and where the system shows only colours of its own."""
+    page = opened(samples.mixed(60), forced_colors="active")
+    stripes = page.locator("#figures .share line").evaluate_all(
+        "lines => lines.map((line) => getComputedStyle(line).strokeDasharray)"
+    )
+    assert len(set(stripes)) >= 4
+    button = page.get_by_role("button", name="failed 5")
+    button.click()
+    pressed = button.evaluate("button => getComputedStyle(button).backgroundColor")
+    assert pressed != page.get_by_role("button", name="skipped 5").evaluate(
+        "button => getComputedStyle(button).backgroundColor"
+    )
 
 
 @pytest.mark.parametrize(

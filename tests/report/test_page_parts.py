@@ -119,6 +119,7 @@ def test_the_timeline_marks_losses_slowing_and_renewals():
         ("renewed", 14.6, 0.0),
         ("lost", 41.5, 7.6),
         ("slowed", 49.8, 0.0),
+        ("paused", 49.8, 4.9),
     ]
     assert plot.caption.endswith("It was slowed down once and its session was lost once.")
 
@@ -128,6 +129,32 @@ def test_the_timeline_does_not_pass_its_steps_off_as_the_peak_of_any_second():
     plot = plot_timeline(samples.figures().timeline, 1.0, STORY)
     assert plot is not None
     assert " in steps of 1 s, the highest step shows " in plot.caption
+
+
+def test_a_limit_far_above_what_was_sent_does_not_flatten_the_curve():
+    points = tuple(
+        replace(point, rate_per_s=rate)
+        for point, rate in zip(samples.figures(2).timeline, (25.0, 500.0), strict=True)
+    )
+    plot = plot_timeline(points, 1.0)
+    assert plot is not None
+    assert plot.limit_above == "500/s"
+    assert plot.pace.y_ticks[-1].label == "25"
+    assert plot.pace.limit_line.count("M") == 1  # of the second that allowed 25
+    assert plot.values[1] == ("1 s", "24", "23", "5", "500/s")
+
+
+def test_waves_and_decisions_are_marked():
+    story = (
+        happened(10, TimelineEventKind.WAVE, value=2, reason="of 3 began: 50 transfers"),
+        happened(12, TimelineEventKind.CONTROL, reason="mara: pause"),
+    )
+    plot = plot_timeline(samples.figures().timeline, 1.0, story)
+    assert plot is not None
+    assert [(mark.kind, mark.caption) for mark in plot.marks] == [
+        ("wave", "wave 2 of 3 began: 50 transfers"),
+        ("decision", "mara: pause"),
+    ]
 
 
 def test_a_session_lost_for_good_is_marked_to_the_end_and_marks_do_not_pile_up():

@@ -39,13 +39,21 @@ class ReportOptions:
             show_default=False,
         ),
     ] = None
+    index: Annotated[
+        bool,
+        typer.Option(
+            "--index",
+            help="Instead of RUN: write index.html, which lists the report folder's batches.",
+        ),
+    ] = False
     report_dir: options.ReportDirOfRun = None
     formats: Annotated[
         str | None,
         typer.Option(
             "--format",
             envvar="RUNNER_FORMAT",
-            help=f"One or several of {', '.join(FORMATS)}, separated by commas.",
+            help=f"One or several of {', '.join(FORMATS)}, separated by commas; or pdf, which needs"
+            " Chromium.",
             show_default="html,json, or as --out ends",
         ),
     ] = None
@@ -76,11 +84,14 @@ def report(
 
     console, where = output.console(), journal.location()
     with boundary(console, where.manifest):
-        if (run is None) == (reporting.compare is None):
+        if [run is not None, reporting.compare is not None, reporting.index].count(True) != 1:
             raise UsageError(
-                "name a RUN, or two with --compare A B; `status` lists them, `latest` is the newest"
+                "name a RUN, or two with --compare A B, or ask for the list with --index;"
+                " `status` lists runs, `latest` is the newest"
             )
-        if reporting.compare is not None:
+        if reporting.index:
+            _index(console, reporting)
+        elif reporting.compare is not None:
             _compare(console, where, reporting, *reporting.compare)
         elif run is not None:
             _render(console, where, reporting, run)
@@ -90,12 +101,16 @@ def _render(console: Console, where: JournalOptions, asked: ReportOptions, run: 
     from runner.app.find_journal import find_journal
     from runner.app.report import (
         format_of_file,
+        print_pdf,
         read_forms,
         render_again,
         render_file,
         stream_again,
     )
 
+    if _is_pdf(asked):
+        _show(console, print_pdf(run, find_journal(where), asked.report_dir, asked.out))
+        return
     named = None if asked.out in {None, STDOUT} else format_of_file(asked.out or STDOUT)
     forms = read_forms(asked.formats or named or DEFAULT_FORMATS)
     journal = find_journal(where)
@@ -118,6 +133,25 @@ def _render(console: Console, where: JournalOptions, asked: ReportOptions, run: 
     lost = console.out.lost
     if lost is not None and not isinstance(lost, BrokenPipeError):  # a reader may have enough
         raise StorageError(f"the report cannot be written to stdout ({lost}): free space there")
+
+
+def _is_pdf(asked: ReportOptions) -> bool:
+    """Return whether PDF is asked for, which is printed from the page. Raises `UsageError`."""
+    ends = asked.out is not None and asked.out.suffix.lower() == ".pdf" and not asked.out.is_dir()
+    if asked.formats == "pdf":
+        if asked.out == STDOUT:
+            raise UsageError("PDF goes into a file: --format pdf --out report.pdf")
+        return True
+    return ends and asked.formats is None
+
+
+def _index(console: Console, asked: ReportOptions) -> None:
+    from runner.console.results.rendered_files import index_to_json, render_index_path
+    from runner.core.next_steps import REPORT_DIR
+    from runner.report.index import write_index
+
+    path = write_index(asked.report_dir or Path(REPORT_DIR))
+    console.show(render_index_path, index_to_json, str(path))
 
 
 def _show(console: Console, rendered: Rendered) -> None:

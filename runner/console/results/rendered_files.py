@@ -24,6 +24,17 @@ def rendered_to_json(rendered: RenderedFiles) -> str:
     return document("report", {"run": rendered.run, "batch": rendered.batch, "files": files})
 
 
+def index_to_json(path: str) -> str:
+    """Return where the list of reports was written as one JSON document, in ASCII."""
+    return document("report_index", {"path": path})
+
+
+def render_index_path(path: str, *, color: bool = False) -> str:
+    """Return the path as a line."""
+    del color
+    return f"{visible(path)}\n"
+
+
 def render_rendered(rendered: RenderedFiles, *, color: bool = False) -> str:
     """Return one path per line."""
     del color

@@ -309,6 +309,7 @@ class Manifest:
     excerpt: ManifestExcerpt | None = None  # its first lines, for the report
     gates: Mapping[str, Gate] = field(default_factory=dict)
     reverts: str | None = None  # the run whose transfers it carries back
+    description: str | None = None  # what the batch is for, for the report
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

@@ -105,6 +105,7 @@ class RunRecord:
     waves: Sequence[int] = ()  # how many transfers are begun by each wave's end; none: no waves
     others_in_doubt: int = 0  # transfers in doubt that the manifest does not list
     reverts: str | None = None  # the run whose transfers it carried back
+    description: str | None = None  # what the manifest says the batch is for
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
@@ -123,8 +124,9 @@ class RunRecord:
         kept = asdict(self)
         if not self.others_in_doubt:
             del kept["others_in_doubt"]
-        if self.reverts is None:
-            del kept["reverts"]
+        for name in ("reverts", "description"):
+            if kept[name] is None:
+                del kept[name]
         return kept
 
 

@@ -116,7 +116,7 @@ def _encoded(wire: dict[str, Any] | str) -> str:
 
 
 def run_json(run: RunRecord) -> dict[str, Any]:
-    """Return the report's `run`; `waves`, `reverts` and `explanation` only where there are any."""
+    """Return the report's `run`; `waves`, `reverts`, `description` and `explanation` only if any."""
     wire = {
         "id": run.id,
         "batch": run.batch,
@@ -138,6 +138,8 @@ def run_json(run: RunRecord) -> dict[str, Any]:
         wire["waves"] = list(run.waves)
     if run.reverts is not None:
         wire["reverts"] = run.reverts
+    if run.description is not None:
+        wire["description"] = run.description
     return wire if run.explanation is None else wire | {"explanation": run.explanation}
 
 

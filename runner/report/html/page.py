@@ -13,18 +13,27 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2 import (
+    Environment,
+    FileSystemBytecodeCache,
+    FileSystemLoader,
+    StrictUndefined,
+    Template,
+)
 from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from runner.core import next_steps
+from runner.core.manifest.model import SIMULATOR
 from runner.core.records.breakdown import Breakdown, Part
+from runner.core.records.run_record import RunRecord
 from runner.core.timestamps import clock_time
+from runner.core.transfer.outcome import Outcome
 from runner.report.html import page_figures
 from runner.report.html.embedded_rows import embedded
 from runner.report.html.manifest_lines import links, shown_lines
 from runner.report.html.outcome_categories import CategoryCounts, categories, count_categories
-from runner.report.html.page_rows import packed_rows
+from runner.report.html.page_rows import packed_rows, without_scripts
 from runner.report.html.plots import plot_histogram, plot_timeline
 from runner.report.html.session_timeline import session_timeline, timeline_events
 from runner.report.model import Content, coarsened
@@ -32,8 +41,8 @@ from runner.report.verdict import verdict_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-STYLES = ("page.css", "charts.css", "transfers.css", "narrow.css", "print.css")
-SCRIPTS = ("rows.js", "detail.js", "list.js", "page.js")
+STYLES = ("page.css", "charts.css", "transfers.css", "narrow.css", "print.css", "forced.css")
+SCRIPTS = ("rows.js", "detail.js", "chart.js", "list.js", "page.js")
 
 
 _A_COUNT = re.compile(r"(\d) (?=[a-z])")
@@ -60,7 +69,7 @@ def render_html(content: Content, write: Callable[[str], object]) -> None:
 def _variables(content: Content) -> dict[str, Any]:
     source, summary = content.source, content.summary
     bin_s, points = coarsened(source.figures.timeline, source.figures.timeline_bin_s)
-    style, script = _style(), _script()
+    style, script = _style() + _page_foot(source.run), _script()
     verdict = verdict_of(content)
     category_counts, manifest = count_categories(content), shown_lines(source)
     return {
@@ -87,12 +96,50 @@ def _variables(content: Content) -> dict[str, Any]:
         "story": session_timeline(content),
         "manifest": manifest,
         "links": links(manifest),
+        "settle": _settle(content),
+        "simulated": source.run.driver == SIMULATOR,
+        "sections": tuple(_sections(content)),
         "about": tuple(page_figures.about(content)),
+        "unscripted": without_scripts(content),
         "rows": embedded(packed_rows(content)),
         "style": Markup(style),  # noqa: S704 - files of this package
         "script": Markup(script),  # noqa: S704 - files of this package
         "policy": _policy(style, script),
     }
+
+
+_KEY = "THE-KEY-OF-THE-ROW"
+
+
+def _settle(content: Content) -> dict[str, Any] | None:
+    """Return the commands that settle a doubt, with a mark in the key's place; None: no doubts."""
+    run = content.source.run
+    if content.dry_run or not content.summary.counts[Outcome.IN_DOUBT]:
+        return None
+    steps = next_steps.settle(next_steps.RunArguments.of(run).journal_path, run.id, _KEY)
+    return {"key": _KEY, "steps": [[step.text, next_steps.shell_line(step.argv)] for step in steps]}
+
+
+def _sections(content: Content) -> Iterator[tuple[str, str]]:
+    """Yield the page's sections, as anchor and name."""
+    source = content.source
+    yield "figures", "Figures"
+    if source.figures.timeline:
+        yield "course", "Timeline"
+    if content.summary.groups:
+        yield "reasons", "Reasons"
+    yield "breakdowns", "Destinations"
+    if source.decisions:
+        yield "decisions", "Decisions"
+    if source.gates:
+        yield "gates", "Gates"
+    if not content.dry_run:
+        yield "session", "Session"
+    yield "transfers", "Transfers"
+    yield "manifest", "Manifest"
+    yield "about", "About"
+    if content.audit.head:
+        yield "audit", "Audit"
 
 
 def _checks(content: Content) -> tuple[str, str]:
@@ -120,6 +167,28 @@ def _row(content: Content, part: Part, largest: int) -> BreakdownRow:
 
 def _style() -> str:
     return "".join(map(_packaged, STYLES))
+
+
+def _page_foot(run: RunRecord) -> str:
+    """Return the rule that names the run at the foot of each printed page."""
+    name = re.sub(r"[^\w. -]", "", f"{run.batch} {run.environment} {run.id}", flags=re.ASCII)
+    return (
+        f'@media print {{ @page {{ @bottom-left {{ content: "{name}"; font: 8pt system-ui; }} }} }}'
+    )
+
+
+def page_style() -> tuple[Markup, str]:
+    """Return the style of a page without scripts, and the policy that allows it alone."""
+    style = _style()
+    policy = (
+        f"default-src 'none'; style-src '{_digest(style)}'; base-uri 'none'; form-action 'none'"
+    )
+    return Markup(style), policy  # noqa: S704 - files of this package
+
+
+def template(name: str) -> Template:
+    """Return a template of this package."""
+    return _templates().get_template(name)
 
 
 def _script() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -29,6 +30,9 @@ ROW_LIMIT = 100_000
 
 SIZE_LIMIT = 22_000_000
 """Bytes that the rows may take, so that the whole page stays under 25 MB."""
+
+LISTED_WITHOUT_SCRIPTS = 50
+"""Most transfers that are listed where scripts are off."""
 
 MEDIA_TEXT_LIMIT = 200
 
@@ -105,6 +109,22 @@ def _most_urgent_first(content: Content, limit: int) -> Iterator[TransferRecord]
     """Yield what the page lists: one pass over the transfers for each class that has any."""
     for outcomes in _classes(content, limit):
         yield from (t for t in content.source.transfers() if t.outcome in outcomes)
+
+
+def without_scripts(content: Content, limit: int = LISTED_WITHOUT_SCRIPTS) -> list[TransferRecord]:
+    """Return what is listed where scripts are off: what did not succeed.
+
+    Of a plan, or of more transfers than the page holds, it is nothing.
+    """
+    if content.dry_run or content.summary.total > ROW_LIMIT:
+        return []
+    counts = content.summary.counts
+    found: list[TransferRecord] = []
+    for outcomes in _CLASSES[:-1]:
+        if any(counts[outcome] for outcome in outcomes):
+            these = (t for t in content.source.transfers() if t.outcome in outcomes)
+            found += islice(these, limit - len(found))
+    return sorted(found, key=lambda transfer: transfer.outcome.rank)
 
 
 def _classes(content: Content, limit: int) -> Iterator[frozenset[Outcome]]:

@@ -44,7 +44,7 @@ class Curve:
 class Mark:
     """An interval of the timeline with an event, in percent of its width."""
 
-    kind: str  # lost | slowed | renewed
+    kind: str  # lost | slowed | renewed | paused | wave | decision | gate
     x: float
     width: float
     caption: str
@@ -59,6 +59,10 @@ class TimelinePlot:
     x_ticks: tuple[Tick, ...]
     marks: tuple[Mark, ...]
     caption: str  # a description of the plot
+    limit_above: str | None  # the highest rate allowed, if it is off the scale
+    values: tuple[tuple[str, ...], ...]  # of each step: its time, and what a reader may ask for
+    starts: tuple[float, ...]  # where each step begins, in percent
+    span_s: float
 
     @property
     def marked(self) -> frozenset[str]:
@@ -88,10 +92,14 @@ class HistogramPlot:
     caption: str
 
 
+LIMIT_SHOWN = 2.0
+"""How many times the highest step the allowed rate may be; higher, it would flatten the rest."""
+
+
 def plot_timeline(
     points: Sequence[TimelinePoint], bin_s: float, events: Sequence[TimelineEvent] = ()
 ) -> TimelinePlot | None:
-    """Return the timeline with marks for the session's events; None without points."""
+    """Return the timeline with marks for what happened; None without points."""
     if not points:
         return None
     sent = [point.sent / bin_s for point in points]
@@ -101,13 +109,15 @@ def plot_timeline(
     start_s = points[0].t_s
     span_s = points[-1].t_s + bin_s - start_s
     edges = [((p.t_s - start_s) / span_s * 100, bin_s / span_s * 100) for p in points]
-    top = _ceiling(max(*sent, *settled, *(pace or 0 for pace in paces)))
+    highest, allowed = max(*sent, *settled), max(pace or 0 for pace in paces)
+    is_shown = allowed <= LIMIT_SHOWN * max(highest, 1)
+    top = _ceiling(max(highest, allowed) if is_shown else highest)
     flight_top = _ceiling(max(in_flight))
     pace = Curve(
         _area(edges, sent, top),
         _steps(edges, sent, top),
         _steps(edges, settled, top),
-        _steps(edges, paces, top),
+        _steps(edges, [pace if pace is not None and pace <= top else None for pace in paces], top),
         _y_ticks(top),
     )
     flight = Curve(
@@ -123,7 +133,24 @@ def plot_timeline(
         f" flight. {_event_counts(events)}"
     )
     marks = _marks(events, start_s, span_s)
-    return TimelinePlot(pace, flight, _time_ticks(start_s, span_s), marks, caption)
+    return TimelinePlot(
+        pace,
+        flight,
+        _time_ticks(start_s, span_s),
+        marks,
+        caption,
+        None if is_shown else f"{figure(allowed)}/s",
+        tuple(_values(point, bin_s) for point in points),
+        tuple(x for x, _ in edges),
+        span_s,
+    )
+
+
+def _values(point: TimelinePoint, bin_s: float) -> tuple[str, ...]:
+    """Return a step's time since the start, sent and settled a second, in flight, and its limit."""
+    limit = "none" if point.rate_per_s is None else f"{figure(point.rate_per_s)}/s"
+    rates = (figure(count / bin_s) for count in (point.sent, point.settled))
+    return (duration(point.t_s), *rates, figure(float(point.in_flight)), limit)
 
 
 def plot_histogram(bins: Sequence[LatencyBin], latency: Latency) -> HistogramPlot | None:
@@ -158,7 +185,7 @@ def _event_counts(events: Sequence[TimelineEvent]) -> str:
 
 
 def _marks(events: Sequence[TimelineEvent], start_s: float, span_s: float) -> tuple[Mark, ...]:
-    """Return the marks: intervals without a session, slow-downs, token renewals."""
+    """Return the marks: intervals without a session or of silence, and moments of the others."""
 
     def place(at_s: float) -> float:
         return min(max((at_s - start_s) / span_s * 100, 0.0), 100.0)
@@ -190,6 +217,13 @@ def _intervals(
             yield "slowed", at, at, f"slowed to {figure(event.value)}/s"
         elif event.turn == TimelineEventKind.RENEWED:
             yield "renewed", at, at, "token renewed"
+        elif event.turn == TimelineEventKind.PAUSED:
+            pause_s = event.value or 0.0
+            yield "paused", at, at + pause_s, f"nothing sent for {duration(pause_s)}, as asked for"
+        elif event.turn == TimelineEventKind.WAVE:
+            yield "wave", at, at, f"wave {figure(event.value)} {event.reason or 'began'}"
+        elif event.turn == TimelineEventKind.CONTROL:
+            yield "decision", at, at, event.reason or "a command was given"
     if lost is not None:
         yield "lost", lost.t_s, end_s, "no session from here on"
 

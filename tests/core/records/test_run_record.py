@@ -11,12 +11,17 @@ OTHERS = replace(RUN, explanation="2 in doubt that this manifest does not list: 
 
 
 def test_a_record_is_read_as_it_was_written():
-    for record in (RUN, replace(OTHERS, others_in_doubt=2), replace(RUN, reverts="r")):
+    for record in (
+        RUN,
+        replace(OTHERS, others_in_doubt=2),
+        replace(RUN, reverts="r"),
+        replace(RUN, description="d"),
+    ):
         assert RunRecord.from_json(record.to_json()) == record
 
 
 def test_what_says_nothing_is_left_out_since_earlier_versions_refuse_it():
-    assert not {"others_in_doubt", "reverts"} & RUN.to_json().keys()
+    assert not {"others_in_doubt", "reverts", "description"} & RUN.to_json().keys()
 
 
 def test_a_record_of_an_earlier_version_says_in_words_alone_that_others_are_in_doubt():

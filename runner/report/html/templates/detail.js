@@ -36,14 +36,48 @@ function sourceLink(row) {
   return made;
 }
 function copyLink(row) {
-  const button = element("button", "Copy link");
+  const button = element("button", "Copy link", "on-screen");
   button.type = "button";
-  button.className = "on-screen";
   button.addEventListener("click", async () => {
     await copyText(location.href.split("#")[0] + linkTo(keyOf(row)));
     button.textContent = "Link copied";
   });
   return button;
+}
+function copyButton(text, what) {
+  const button = element("button", "Copy", "copy on-screen");
+  button.type = "button";
+  button.setAttribute("aria-label", `Copy ${what}`);
+  button.addEventListener("click", async () => {
+    await copyText(text);
+    button.textContent = "Copied";
+  });
+  return button;
+}
+/* A command with its own button, as the page's head has them. */
+function command(text) {
+  const around = element("div", null, "with-copy"), code = element("code", text);
+  around.append(code, copyButton(text, "the command"));
+  return around;
+}
+/* As a POSIX shell reads it back; keys that begin like options, or do not print, have no command. */
+const SAFE = /^[\w@%+=:,./-]+$/, UNPRINTABLE = /^-|[\p{C}\p{Zl}\p{Zp}]/u;
+const quoted = (text) => (SAFE.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`);
+
+/* What a person can do about a doubt, for this transfer. */
+function settling(row) {
+  const around = element("div", null, "settle on-screen");
+  if (settle === null || kinds[row[KIND]].style !== "doubt" || UNPRINTABLE.test(keyOf(row))) return around;
+  around.append(element("p", "Look the interaction up at the gateway, then state what you found:"));
+  for (const [found, template] of settle.steps) {
+    around.append(element("p", `If ${found}:`), command(template.replace(settle.key, () => quoted(keyOf(row)))));
+  }
+  return around;
+}
+function withCopy(id) {
+  const around = element("span");
+  around.append(foreign(id, "id"), copyButton(id, "the interaction's id"));
+  return around;
 }
 function deliveries(row) {
   const around = element("div", null, "scroll");
@@ -71,10 +105,10 @@ function detail(row, id) {
   line.setAttribute("role", "row");
   inside.setAttribute("role", "cell");
   inside.colSpan = columns();
-  inside.append(facts([["Interaction", row[ID], "id"], ["Is at", word(row[FROM]), "id"],
+  inside.append(facts([["Interaction", withCopy(row[ID])], ["Is at", word(row[FROM]), "id"],
     ["Destination", words[row[TO]], "id"], ["Reason", word(row[WHY])], ["Earlier", word(row[HISTORY])],
     ["Media asked for", word(row[ASKED])], ["Media negotiated", word(row[AGREED])],
-    ["Wave", row[WAVE] ? String(row[WAVE]) : null], ["Source", sourceLink(row)]]), copyLink(row));
+    ["Wave", row[WAVE] ? String(row[WAVE]) : null], ["Source", sourceLink(row)]]), settling(row), copyLink(row));
   if (!isPlan) inside.append(deliveries(row));
   line.append(inside);
   return line;

@@ -1,13 +1,19 @@
 /* The list: what of it is shown, in which order. Fifty rows a page, which screen readers and the
    keyboard go through as through any table. */
-const PAGE_SIZE = 50, PRINT_SIZE = 300;
+const PRINT_SIZE = 1000, LONG_ON_PAPER = 48;
 const body = section.querySelector("tbody");
 const heads = section.querySelectorAll("thead th");
 const search = document.getElementById("search");
 const byReason = document.getElementById("by-reason");
+const clear = document.getElementById("clear");
+const callbacks = document.getElementById("callbacks");
+const sizes = document.getElementById("size");
 const chosen = new Set();   // kinds to show; none: all
+const called = new Set();   // states of callbacks to show; none: all
+const legend = new Map();   // on paper: long reasons, by their number
+let isPaper = false;
 const opened = new Set();   // rows whose detail is open
-let view = [], page = 0, size = PAGE_SIZE, sorting = null, rising = true, reason, haystacks = null, target = null;
+let view = [], page = 0, size = Number(sizes.value), sorting = null, rising = true, reason, haystacks = null, target = null;
 
 /* Narrow screens show fewer columns; a cell across more than there are would bring them back. */
 const columns = () => [...heads].filter((th) => getComputedStyle(th).display !== "none").length;
@@ -15,7 +21,8 @@ const columns = () => [...heads].filter((th) => getComputedStyle(th).display !==
 /* What search looks through; built when it is first needed, for it takes a moment. */
 function haystack(index) {
   haystacks ??= rows.map((row) => [keyOf(row), row[ID], words[row[TO]], word(row[WHY]), sourceOf(row),
-    ...row[TRIES].flatMap((attempt) => [attempt[0], word(attempt[4]), word(attempt[5])])]
+    ...row[TRIES].flatMap((attempt) => [attempt[0], word(attempt[4]), word(attempt[5])]),
+    ...row[CALLBACKS].flatMap(([name, state, , why]) => [words[name], `callback ${words[state]}`, word(why)])]
     .join("\n").toLowerCase());
   return haystacks[index];
 }
@@ -50,12 +57,20 @@ function select() {
   rows.forEach((row, index) => {
     if (chosen.size && !chosen.has(row[KIND])) return;
     if (reason !== undefined && word(row[CAUSE]) !== reason.cause) return;
+    if (called.size && !row[CALLBACKS].some(([, state]) => called.has(words[state]))) return;
     if (wanted && !haystack(index).includes(wanted)) return;
     view.push(index);
   });
   page = 0;
   sort();
   show();
+}
+const isFiltered = () => chosen.size > 0 || called.size > 0 || reason !== undefined || search.value.trim() !== "";
+function clearFilters() {
+  chooseOnly(-1);
+  for (const state of [...called]) chooseCallback(state, false);
+  reason = undefined;
+  search.value = "";
 }
 function toggle(index, button, line) {
   const id = `detail-${index}`;
@@ -66,9 +81,15 @@ function toggle(index, button, line) {
   }
   button.setAttribute("aria-expanded", String(opened.has(index)));
 }
+function reasonShown(text) {
+  if (text === null || !isPaper || text.length <= LONG_ON_PAPER) return text ?? "–";
+  if (!legend.has(text)) legend.set(text, legend.size + 1);
+  return `see ${legend.get(text)} above`;
+}
 function lineOf(index) {
-  const row = rows[index], line = element("tr"), button = element("button", null, "open");
-  const key = cell(link(linkTo(keyOf(row)), foreign(keyOf(row), "id")));
+  const row = rows[index], line = element("tr"), button = element("button", null, "open"), key = element("th");
+  key.scope = "row";
+  key.append(link(linkTo(keyOf(row)), foreign(keyOf(row), "id")));
   line.id = `row-${index}`;
   line.setAttribute("role", "row");
   line.tabIndex = -1;
@@ -80,12 +101,12 @@ function lineOf(index) {
   if (row[KEY]) key.append(foreign(row[ID], "id under"));
   const kind = kinds[row[KIND]];
   line.append(cell(button), cell(element("span", kind.word, `outcome ${kind.style}`)), key,
-    cell(foreign(words[row[TO]], "id"), "wide"), cell(foreign(word(row[WHY]) ?? "–")));
+    cell(foreign(words[row[TO]], "id"), "wide clamp"), cell(foreign(reasonShown(word(row[WHY]))), "because clamp"));
   if (!isPlan) {
-    line.append(cell(String(row[TRIES].length), "number wide"), cell(latency(row[LATENCY]), "number wide"));
+    line.append(cell(String(row[TRIES].length), "number wide tries"), cell(latency(row[LATENCY]), "number wide latency"));
   }
-  line.append(cell(sourceLink(row), "wide"));
-  for (const each of line.children) each.setAttribute("role", "cell");
+  line.append(cell(sourceLink(row), "wide source"));
+  for (const each of line.children) each.setAttribute("role", each === key ? "rowheader" : "cell");
   return line;
 }
 function show() {
@@ -104,22 +125,72 @@ function show() {
     lines.append(line);
   }
   body.replaceChildren(lines);
+  offerMore(body);
   const found = view.length === rows.length ? plural(rows.length, "transfer")
     : `${view.length.toLocaleString("en")} of ${plural(rows.length, "transfer")}`;
   document.getElementById("found").textContent = `${found}, page ${page + 1} of ${pages}`;
-  document.getElementById("previous").disabled = page === 0;
-  document.getElementById("next").disabled = page >= pages - 1;
-  document.getElementById("copy").disabled = !view.length;
+  for (const button of section.querySelectorAll(".page-back")) enable(button, page > 0);
+  for (const button of section.querySelectorAll(".page-on")) enable(button, page < pages - 1);
+  enable(document.getElementById("copy"), view.length > 0);
+  document.getElementById("below").hidden = pages === 1;
+  clear.hidden = !isFiltered();
   byReason.hidden = reason === undefined;
   byReason.textContent = reason === undefined ? "" : `Reason: ${reason.words ?? "none given"}. Show all reasons`;
   for (const th of section.querySelectorAll("th[data-sort]")) {
     if (th.dataset.sort !== sorting) th.removeAttribute("aria-sort");
     else th.setAttribute("aria-sort", rising ? "ascending" : "descending");
   }
+  document.getElementById("sorted").textContent = sorting === null ? ""
+    : `, sorted by ${sorting}, ${rising ? "ascending" : "descending"}`;
+}
+/* Switched off without `disabled`, which would let the focus fall to the page's body. */
+const enable = (button, on) => button.setAttribute("aria-disabled", String(!on));
+const isEnabled = (button) => button.getAttribute("aria-disabled") !== "true";
+
+/* Offer the rest of each text that is cut after three lines. */
+function offerMore(root) {
+  for (const holder of root.querySelectorAll(".clamp:not(.whole)")) {
+    const text = holder.querySelector("bdi");
+    if (holder.querySelector(".more") !== null || text.scrollHeight <= text.clientHeight + 1) continue;
+    const button = element("button", "more", "more on-screen");
+    button.type = "button";
+    button.setAttribute("aria-expanded", "false");
+    button.addEventListener("click", () => {
+      const isWhole = holder.classList.toggle("whole");
+      button.textContent = isWhole ? "less" : "more";
+      button.setAttribute("aria-expanded", String(isWhole));
+    });
+    text.after(button);
+  }
 }
 function choose(kind, on) {
   if (on) chosen.add(kind); else chosen.delete(kind);
   section.querySelector(`fieldset [data-kind="${kind}"]`)?.setAttribute("aria-pressed", String(on));
+}
+function chooseCallback(state, on) {
+  if (on) called.add(state); else called.delete(state);
+  for (const button of callbacks.querySelectorAll("button")) {
+    if (button.dataset.state === state) button.setAttribute("aria-pressed", String(on));
+  }
+}
+const CALLBACK_WORDS = { delivered: "was delivered", pending: "is still pending", suppressed: "was suppressed" };
+/* One button for each state that callbacks have come to. */
+function offerCallbacks() {
+  const counts = new Map();
+  for (const row of rows) {
+    for (const state of new Set(row[CALLBACKS].map(([, state]) => words[state]))) {
+      counts.set(state, (counts.get(state) ?? 0) + 1);
+    }
+  }
+  for (const [state, count] of counts) {
+    const button = element("button", null);
+    button.type = "button";
+    button.dataset.state = state;
+    button.setAttribute("aria-pressed", "false");
+    button.append(foreign(CALLBACK_WORDS[state] ?? state), `: ${count.toLocaleString("en")}`);
+    callbacks.append(button);
+  }
+  callbacks.hidden = counts.size === 0;
 }
 function chooseOnly(kind) {
   kinds.forEach((_, number) => choose(number, number === kind));

@@ -3,6 +3,7 @@ const KIND = 0, ID = 1, KEY = 2, TO = 3, WHY = 4, FILE = 5, LINE = 6, LATENCY = 
   ASKED = 8, AGREED = 9, TRIES = 10, CALLBACKS = 11, FROM = 12, WAVE = 13, CAUSE = 14, HISTORY = 15;
 const section = document.getElementById("transfers");
 const kinds = JSON.parse(section.dataset.kinds).map(([word, style, urgency]) => ({ word, style, urgency }));
+const settle = JSON.parse(section.dataset.settle);
 const links = JSON.parse(section.dataset.links);
 const total = Number(section.dataset.total);
 const started = Date.parse(section.dataset.started);

@@ -1,0 +1,108 @@
+"""Renders index.html of a report folder: every batch, its newest runs and how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from runner.core.exit_code import ExitCode
+from runner.core.manifest.model import SIMULATOR
+from runner.core.timestamps import clock_time
+from runner.core.transfer.outcome import BY_URGENCY, Outcome
+from runner.report.html.page import page_style, template
+
+_PERCENT = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """An outcome's part of a run, as a vertical bar: percents of its height."""
+
+    style: str
+    y: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedRun:
+    """A run, as the index shows it."""
+
+    id: str
+    address: str
+    environment: str
+    is_rehearsal: bool
+    started: str  # UTC, to the second
+    started_at: str  # RFC 3339
+    outcome: str
+    tone: str
+    counts: tuple[tuple[str, str, int], ...]  # words, style, number; the most urgent first
+    segments: tuple[Segment, ...]
+    told: str  # the whole in one sentence
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedBatch:
+    """A batch, as the index shows it: its runs, the newest first."""
+
+    name: str
+    runs: tuple[IndexedRun, ...]
+
+
+def render_index(
+    batches: Iterable[tuple[str, Sequence[Mapping[str, Any]]]], write: Callable[[str], object]
+) -> None:
+    """Write the page, in pieces.
+
+    `batches` are names, and the beginnings of their runs' report.json (`run` and `summary`),
+    the newest first.
+    """
+    found = [
+        IndexedBatch(name, tuple(_run(name, head) for head in heads)) for name, heads in batches
+    ]
+    found.sort(key=lambda batch: max(run.started_at for run in batch.runs), reverse=True)
+    style, policy = page_style()
+    for piece in template("index.html.j2").generate(batches=found, style=style, policy=policy):
+        write(piece)
+
+
+def _run(batch: str, head: Mapping[str, Any]) -> IndexedRun:
+    run, summary = head["run"], head["summary"]
+    numbers = {outcome: int(summary.get(outcome.value, 0)) for outcome in Outcome}
+    counts = tuple(
+        (outcome.words, str(outcome.tone), numbers[outcome])
+        for outcome in BY_URGENCY
+        if numbers[outcome]
+    )
+    id_, started = str(run["id"]), str(run["started_at"])
+    ended = str(run["outcome"])
+    told = ", ".join(f"{number:,} {words}" for words, _, number in counts) or "no transfers"
+    return IndexedRun(
+        id=id_,
+        address=f"{quote(batch)}/{quote(id_)}/report.html",
+        environment=str(run["environment"]),
+        is_rehearsal=run["driver"] == SIMULATOR,
+        started=clock_time(started),
+        started_at=started,
+        outcome=ended,
+        tone="good" if ended == ExitCode.OK.outcome else _tone(numbers),
+        counts=counts,
+        segments=tuple(_segments(counts)),
+        told=f"{clock_time(started)} UTC, {ended}: {told}",
+    )
+
+
+def _tone(numbers: Mapping[Outcome, int]) -> str:
+    return "doubt" if numbers[Outcome.IN_DOUBT] else "bad"
+
+
+def _segments(counts: Sequence[tuple[str, str, int]]) -> Iterator[Segment]:
+    """Yield the parts of a bar, the most urgent at the top and visible however few they are."""
+    total = sum(number for *_, number in counts)
+    heights = [max(number / total * _PERCENT, 6.0) for *_, number in counts]
+    y = 0.0
+    for (_, style, _), height in zip(counts, heights, strict=True):
+        share = height / sum(heights) * _PERCENT
+        yield Segment(style, y, share)
+        y += share

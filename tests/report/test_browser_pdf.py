@@ -1,0 +1,41 @@
+"""A report as PDF: printed by a Chromium, or what to install."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner.core.errors import StorageError, UsageError
+from runner.report.model import build_content
+from runner.report.pdf import find_browser, write_pdf
+from tests.report import samples
+from tests.report.browser import CHROMIUM, unavailable
+
+
+@pytest.mark.browser
+def test_a_report_is_printed_whole_and_private(tmp_path: Path):
+    if not CHROMIUM.exists():
+        unavailable(f"there is no {CHROMIUM}")
+    out = tmp_path / "sub" / "report.pdf"
+    write_pdf(build_content(samples.mixed(400)), out, {"RUNNER_CHROMIUM": str(CHROMIUM)})
+    printed = out.read_bytes()
+    assert printed.startswith(b"%PDF-")
+    assert printed.count(b"/Type /Page\n") > 10  # the list, too: a line for each of 400
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in out.parent.iterdir()] == ["report.pdf"]
+
+
+def test_without_a_browser_it_says_what_to_install(tmp_path: Path):
+    with pytest.raises(UsageError, match="RUNNER_CHROMIUM names /no/such, which is not a program"):
+        write_pdf(
+            build_content(samples.empty()), tmp_path / "o.pdf", {"RUNNER_CHROMIUM": "/no/such"}
+        )
+    assert find_browser({"RUNNER_CHROMIUM": "/bin/true"}) == "/bin/true"
+
+
+def test_a_browser_that_prints_nothing_leaves_nothing(tmp_path: Path):
+    variables = {"RUNNER_CHROMIUM": "/bin/true"}
+    with pytest.raises(StorageError, match="did not print the page"):
+        write_pdf(build_content(samples.empty()), tmp_path / "o.pdf", variables)
+    assert list(tmp_path.iterdir()) == []
