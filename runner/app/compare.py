@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from runner.app.report import report_source
 from runner.console.log.redaction import redact
@@ -13,6 +14,8 @@ from runner.core.records.comparison import ComparedRun, Comparison, changes_of
 from runner.core.records.run_record import ReportSource, TransferRecord
 from runner.core.records.summary import Tally
 from runner.report.formats.markdown_comparison import compared_md
+from runner.report.html.comparison_page import render_comparison
+from runner.report.safe_folder import open_folder
 from runner.staging.run_join import RunJoin
 
 
@@ -38,6 +41,22 @@ def compare(before: str, after: str, journal: JournalLocation) -> Comparison:
 def as_markdown(compared: Comparison) -> str:
     """Return a comparison as Markdown."""
     return "".join(compared_md(compared, figure_rows(compared), change_in_words, redact))
+
+
+def as_page(compared: Comparison) -> str:
+    """Return a comparison as an HTML page."""
+    pieces: list[str] = []
+    render_comparison(compared, figure_rows(compared), change_in_words, redact, pieces.append)
+    return "".join(pieces)
+
+
+def write_page(compared: Comparison, out: Path) -> None:
+    """Write a comparison as a page into a file: whole or not at all, mode 0600.
+
+    Raises `StorageError`.
+    """
+    with open_folder(out.parent) as folder, folder.writing(out.name) as stream:
+        stream.write(as_page(compared))
 
 
 def _counted(source: ReportSource, tally: Tally) -> Iterator[TransferRecord]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runner.app.audit import verify_file
-from runner.app.compare import as_markdown, compare
+from runner.app.compare import as_markdown, compare, write_page
 from runner.app.report import read_forms, render_again, stream_again
 from runner.console.results.comparison import compared_to_json, render_compared
 from runner.core.errors import StorageError, UsageError
@@ -102,6 +102,21 @@ def test_markdown_shows_the_same_and_no_text_breaks_it(journal: Path, runs: tupl
     assert ["1", "newly listed: rejected", "k6: <b>|</b>"] in page.rows
     assert "b" not in page.elements
     assert {len(row) for row in page.rows} == {3, 4}
+
+
+def test_a_page_shows_the_same_and_no_text_breaks_it(
+    journal: Path, runs: tuple[str, str], tmp_path: Path
+):
+    out = tmp_path / "compared.html"
+    write_page(compare(*runs, located(journal)), out)
+    page = out.read_text()
+    assert "not attempted, now in doubt" in page
+    assert "newly listed: rejected" in page
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+    assert "\x1b" not in page
+    assert "<script" not in page
+    assert out.stat().st_mode & 0o777 == 0o600
 
 
 def test_one_run_is_not_compared_with_itself_nor_with_what_is_not_there(

@@ -169,17 +169,25 @@ def _show(console: Console, rendered: Rendered) -> None:
 def _compare(
     console: Console, where: JournalOptions, asked: ReportOptions, before: str, after: str
 ) -> None:
-    from runner.app.compare import as_markdown, compare
+    from runner.app.compare import as_markdown, as_page, compare, write_page
     from runner.app.find_journal import find_journal
     from runner.console.results.comparison import compared_to_json, render_compared
 
-    if asked.formats not in {None, "md"} or asked.out not in {None, STDOUT}:
+    out = None if asked.out == STDOUT else asked.out
+    is_page = asked.formats == "html" or (
+        asked.formats is None and out is not None and out.suffix.lower() == ".html"
+    )
+    if asked.formats not in {None, "md", "html"} or (out is not None and not is_page):
         raise UsageError(
             "a comparison goes to stdout: as text, with --format md as Markdown, with"
-            " --output json as JSON"
+            " --output json as JSON; --out compared.html writes a page"
         )
     compared = compare(before, after, find_journal(where))
-    if asked.formats == "md":
+    if out is not None:
+        write_page(compared, out)
+    elif is_page:
+        console.out.write(as_page(compared))
+    elif asked.formats == "md":
         console.out.write(as_markdown(compared))
     else:
         console.show(render_compared, compared_to_json, compared)
