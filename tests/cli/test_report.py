@@ -244,7 +244,7 @@ def test_the_command_renders_compares_and_refuses(gateway: Gateway, harness: Har
         ["report", first, "--compare", first, second],
         ["report", "--compare", first, second, "--format", "csv"],
         ["report", first, "--out", "-"],
-        ["report", first, "--format", "pdf"],
+        ["report", first, "--format", "pdf", "--out", "-"],
         ["report"],
     )
     compared = json.loads(told.out)
@@ -346,7 +346,7 @@ def test_out_is_a_file_of_the_format_that_its_name_ends_with(gateway: Gateway, h
     both = harness.run("report", "latest", "--out", "p.csv", "--format", "html")
     assert both.code == 2
     assert "--format says html" in both.err
-    for name in ("o.xlsx", "o.pdf"):
+    for name in ("o.xlsx", "o.docx"):
         other = harness.run("report", "latest", "--out", name)
         assert (other.code, other.out) == (2, "")
         assert "write one of .html, .json, .xml, .csv, .md" in other.err
