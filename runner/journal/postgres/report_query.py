@@ -7,16 +7,14 @@ from contextlib import closing
 from typing import Any
 
 from runner.core.pacing.waves import WaveCount
-from runner.core.records.run_record import AuditEntry, CallbackRecord, TransferRecord
-from runner.core.transfer.plan_decision import SENDS
+from runner.core.records.run_record import AuditEntry, TransferRecord
 from runner.journal.postgres.connection import Connection, JournalUrl, ask, connect
 from runner.journal.postgres.reading import reading, reading_as_one
-from runner.journal.sqlite.report_query import RowsByNumber, attempt_record, transfer_record
+from runner.journal.sqlite.report_query import transfer_records
 
 AT_ONCE = 1000
 """Rows of one answer."""
 
-_ACTION = 5  # its place behind the row's number
 _TRANSFERS = (
     "SELECT r.n, r.failed_as, r.key, r.source, r.interaction_id, r.destination_uri, l.media,"
     " r.action, r.reason, t.id, t.state, t.reason,"
@@ -80,19 +78,12 @@ def transfers(
     """
     known = {"lane": lane, "run": run}
     with reading(url), closing(connect(url)) as connection, reading_as_one(connection):
-        attempts = RowsByNumber(_stream(connection, "attempts", _DELIVERIES, known))
-        callbacks = RowsByNumber(_stream(connection, "callbacks", _CALLBACKS, known))
+        attempts = _stream(connection, "attempts", _DELIVERIES, known)
+        callbacks = _stream(connection, "callbacks", _CALLBACKS, known)
         ((failed_before,),) = ask(connection, _FAILED_BEFORE, known)
         wave = WaveCount(waves, failed_before if waves else 0)
-        for n, failed_as, *row in _stream(connection, "transfers", _TRANSFERS, known):
-            is_sent, failed = row[_ACTION] in SENDS, failed_as is not None
-            yield transfer_record(
-                row,
-                unattempted,
-                wave.next(failed_before=failed) if is_sent else None,
-                tuple(attempt_record(i, each) for i, each in enumerate(attempts.of(n), 1)),
-                tuple(CallbackRecord(*callback) for callback in callbacks.of(n)),
-            )
+        rows = _stream(connection, "transfers", _TRANSFERS, known)
+        yield from transfer_records(rows, attempts, callbacks, wave, unattempted)
 
 
 def audit(url: JournalUrl, lane: int, run: int | None = None) -> Iterator[AuditEntry]:
