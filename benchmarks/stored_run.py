@@ -34,7 +34,7 @@ VARIED = {
         "n": "x",
         "key": "key || x",
         "interaction_id": "interaction_id || x",
-        "destination_uri": "destination_uri || x % 40",
+        "destination_uri": "destination_uri || (x % 40)",
         "source": "'rows.csv:' || x",
     },
     "transfers": {
@@ -44,7 +44,7 @@ VARIED = {
         "key": "key || x",
         "interaction_id": "interaction_id || x",
         "interaction": "interaction || x",
-        "destination_uri": "destination_uri || x % 40",
+        "destination_uri": "destination_uri || (x % 40)",
         "message_id": "message_id || x",
         "latency_ms": "latency_ms + x % 90",
     },

@@ -43,13 +43,24 @@ _TRANSFERS = (
     " (SELECT runs.id FROM runs WHERE runs.no = c.run),"
     " (SELECT runs.batch FROM runs WHERE runs.no = c.run), c.key,"
     " c.state, c.reason, c.destination_uri, c.message_id, c.latency_ms, c.media"
+    "{source} ORDER BY r.n"
+)
+# The same columns of rows that are counted together; what differs within them is left out.
+_ALIKE = (
+    "SELECT min(r.n), NULL, '', '', '', r.destination_uri, l.media,"
+    " r.action, NULL, max(t.id), t.state, NULL, NULL, NULL, t.media, NULL, NULL, '', '', '',"
+    " c.state, NULL, c.destination_uri, NULL, NULL, c.media, count(*)"
+    "{source} GROUP BY r.destination_uri, l.media, r.action, t.state, t.media, c.state,"
+    " c.destination_uri, c.media ORDER BY 1"
+)
+_SOURCE = (
     " FROM rows r JOIN ladders l ON l.id = r.ladder"
     " LEFT JOIN transfers t ON t.run = r.run AND t.n = r.n"
     # A row that was not begun may have been carried out, late, by an earlier run's delivery.
     " LEFT JOIN transfers c ON c.id = coalesce(r.claim, (SELECT y.id FROM transfers y"
     "  WHERE (y.id = r.lineage OR (y.lineage = r.lineage AND y.lineage != y.id))"
     "  AND y.run < r.run AND y.state = 'transferred' AND r.action IN ('send', 'changed')))"
-    " WHERE r.run = ? ORDER BY r.n"
+    " WHERE r.run = ?"
 )
 # What a run did to transfers of its own, and to those of earlier runs that its rows claim.
 _OF_RUN = (
@@ -127,6 +138,21 @@ def transfers(
         yield from transfer_records(rows, attempts, callbacks, wave, why_not_begun)
 
 
+def transfers_alike(path: Path, run: int) -> Iterator[tuple[TransferRecord, int]]:
+    """Yield a record for all rows of a run with one destination, media and outcome, and their number.
+
+    They come in the order of the first of each. Raises `StorageError`.
+    """
+    with reading(path), closing(connect(path)) as connection:
+        yield from alike_records(connection.execute(_ALIKE.format(source=_SOURCE), [run]))
+
+
+def alike_records(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[TransferRecord, int]]:
+    """Yield the records of rows that are counted together, from the columns of `_ALIKE`."""
+    for *row, alike in rows:
+        yield _transfer_record(tuple(row), "", None, (), ()), alike
+
+
 def _failed_before(connection: sqlite3.Connection, run: int) -> int:
     """Return how many of the rows that a run was to send had failed before."""
     (count,) = connection.execute(
@@ -191,7 +217,7 @@ def _attempt_record(n: int, row: tuple[Any, ...]) -> AttemptRecord:
 
 def _with_codes(*, coded: bool) -> str:
     """Return the query for transfers; older journals keep no codes."""
-    text = _TRANSFERS
+    text = _TRANSFERS.format(source=_SOURCE)
     for table in "tc":
         text = text.replace(f":code_{table}", f"{table}.reason_code" if coded else "NULL")
     return text
