@@ -55,9 +55,9 @@ def transfers(count: int) -> Iterator[TransferRecord]:
         attempt = AttemptRecord(
             1,
             message_id,
-            timestamp(sent_s),
+            sent_s,
             0,
-            timestamp(sent_s + latency_ms / 1000),
+            sent_s + latency_ms / 1000,
             latency_ms,
             status,
             status,

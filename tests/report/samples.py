@@ -18,7 +18,7 @@ from runner.core.records.run_record import (
     TransferRecord,
 )
 from runner.core.transfer.outcome import Outcome
-from tests.report.measured import MANIFEST, audit, figures, stamp
+from tests.report.measured import MANIFEST, at_s, audit, figures, stamp
 
 OPUS = {"audio": {"codec": "opus", "bandwidth_kbps": 64, "bit_depth": 16}}
 VIDEO = OPUS | {
@@ -72,9 +72,9 @@ def attempt(number: int, n: int, **changes: Any) -> AttemptRecord:
     known: dict[str, Any] = {
         "n": n,
         "message_id": identity("message", number, n),
-        "sent_at": stamp(sent_s),
+        "sent_at": at_s(sent_s),
         "media_index": 0,
-        "settled_at": stamp(sent_s + latency / 1000),
+        "settled_at": at_s(sent_s + latency / 1000),
         "latency_ms": latency,
         "status": "codec_negotiated",
     }

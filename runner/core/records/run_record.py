@@ -18,13 +18,13 @@ It is all that journals of earlier versions say of them (`RunRecord.from_json`).
 
 
 class AttemptRecord(NamedTuple):
-    """One delivery of a transfer in this run. Times are RFC 3339 UTC texts."""
+    """One delivery of a transfer in this run. Times are seconds since the epoch."""
 
     n: int  # counts the transfer's deliveries in this run from 1
     message_id: str
-    sent_at: str
+    sent_at: float
     media_index: int  # 0: the requested matrix; i: the i-th fallback
-    settled_at: str | None = None
+    settled_at: float | None = None
     latency_ms: float | None = None
     status: str | None = None
     reason: str | None = None

@@ -24,7 +24,6 @@ from runner.core.records.run_record import (
     TimelinePoint,
     TransferRecord,
 )
-from runner.core.timestamps import timestamp
 from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import SENDS, SKIPS, Action
@@ -208,9 +207,9 @@ class _RowsByNumber:
 def _attempt_record(n: int, row: tuple[Any, ...]) -> AttemptRecord:
     """Read a delivery as the report shows it, from the columns of `_DELIVERIES`."""
     _, message_id, sent_at, media_index, settled_at, latency_ms, status, reason, correlation = row
-    settled = timestamp(settled_at) if settled_at is not None else None
+    settled = None if settled_at is None else float(settled_at)  # a damaged journal may have a text
     return AttemptRecord(
-        n, message_id, timestamp(sent_at), media_index, settled,
+        n, message_id, float(sent_at), media_index, settled,
         latency_ms, status, reason, correlation,
     )  # fmt: skip
 

@@ -21,6 +21,7 @@ from runner.core.records.run_record import (
     TransferRecord,
 )
 from runner.core.records.summary import rounded
+from runner.core.timestamps import timestamp
 from runner.report.model import Content, coarsened
 from runner.report.verdict import verdict_of
 
@@ -197,6 +198,9 @@ def transfer_json(transfer: TransferRecord, requested: Any, negotiated: Any) -> 
 def _attempt_json(attempt: AttemptRecord) -> dict[str, Any]:
     wire = attempt._asdict()
     del wire["media_index"]
+    wire["sent_at"] = timestamp(attempt.sent_at)
+    if attempt.settled_at is not None:
+        wire["settled_at"] = timestamp(attempt.settled_at)
     wire["latency_ms"] = rounded(attempt.latency_ms)
     if attempt.correlation_id is None:
         del wire["correlation_id"]

@@ -38,8 +38,7 @@ def record(
         media_negotiated=None,
         latency_ms=latency_ms,
         attempts=tuple(
-            AttemptRecord(n, f"m{n}", "2026-12-01T21:00:00Z", index)
-            for n, index in enumerate(media, start=1)
+            AttemptRecord(n, f"m{n}", 0.0, index) for n, index in enumerate(media, start=1)
         ),
         callbacks=tuple(CallbackRecord("crm", "w", outcome, state, 1) for state in callbacks),
     )
