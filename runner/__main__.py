@@ -21,7 +21,7 @@ def main() -> None:
     # takes a twentieth of its time.
     gc.set_threshold(50_000, 20, 50)
     # Loaded when they are needed.
-    from runner.cli.app import app  # noqa: PLC0415
+    from runner.cli.app import command_line  # noqa: PLC0415
     from runner.cli.argument_check import check_arguments  # noqa: PLC0415
     from runner.core.errors import UsageError  # noqa: PLC0415
 
@@ -32,7 +32,7 @@ def main() -> None:
         _refuse("the current folder no longer exists; change to another")
     except UsageError as error:
         _refuse(str(error))
-    app(prog_name="runner")
+    command_line(sys.argv[1:])(prog_name="runner")
 
 
 def _refuse(problem: str) -> NoReturn:
