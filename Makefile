@@ -5,7 +5,7 @@
 # make core-coverage  only the core's tests, which must go through every line and branch of it
 # make trials  only the tests that kill, cut, flood, and open a browser
 # make judge   lets the vendor's SDK judge the embedded gateway, in its own environment
-# make bench   the benchmarks
+# make bench   the benchmarks, as one table
 # make diagram draws ARCHITECTURE.md's diagram from the transition table
 # make reach   measures how many files a change touches, and writes it into ARCHITECTURE.md
 # make rules   writes docs/rules.md from the explanations in the program
@@ -98,9 +98,8 @@ judge: $(VENV)/dev.stamp $(JUDGE)/judge.stamp
 	RUNNER_PYTHON="$(abspath $(BIN)/python)" $(JUDGE)/bin/python -m pytest -c tests/judge/pytest.ini \
 		--rootdir tests/judge --confcutdir tests/judge tests/judge $(PYTEST_ARGS)
 
-BENCHMARKS = benchmarks/loading.py benchmarks/stored_run.py benchmarks/throughput.py benchmarks/memory.py benchmarks/report.py benchmarks/genesys.py
 bench: $(VENV)/dev.stamp
-	@failed=0; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python "$$script" || failed=1; done; exit $$failed
+	$(BIN)/python benchmarks/all.py
 
 diagram: $(VENV)/dev.stamp
 	$(BIN)/python tools/diagram.py

@@ -2,7 +2,7 @@
 
 Run it as `python benchmarks/genesys.py`. The embedded platform, in a process of its own, allows
 `PER_MINUTE` requests a minute (6,000: twenty times the real 300) and says so in its headers; a run
-moves `TRANSFERS` (2,000) conversations with two requests each. Exit code 1 if less than 95 % of the
+moves `CONVERSATIONS` (2,000) conversations with two requests each. Exit code 1 if less than 95 % of the
 allowance is used between the first and the last command, or if a request is refused with 429. On a
 busy machine use a smaller `PER_MINUTE`.
 """
@@ -14,11 +14,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
-TRANSFERS = int(os.environ.get("TRANSFERS", "2000"))
+from table import Row, print_rows
+
+CONVERSATIONS = int(os.environ.get("CONVERSATIONS", "2000"))
 PER_MINUTE = int(os.environ.get("PER_MINUTE", "6000"))
 REQUESTS_EACH = 2
 WANTED_SHARE = 0.95
@@ -50,38 +53,38 @@ transfers: [{{from: conversations.jsonl}}]
 """
 
 
-def main() -> int:
-    """Serve, move, measure; return the exit code."""
-    with tempfile.TemporaryDirectory() as folder:
-        where = Path(folder)
-        rows = (json.dumps({"interaction_id": str(uuid4())}) for _ in range(TRANSFERS))
-        (where / "conversations.jsonl").write_text("\n".join(rows))
-        queue = uuid4()
-        unserved = {"token_url": "http://127.0.0.1", "api_url": "http://127.0.0.1"}
-        served = _written(where / "served.yaml", "served", queue, unserved)
-        with subprocess.Popen(
-            [*_runner("simulate"), "--manifest", served, "--port", "0", "--client-id", "benchmark"],
-            cwd=where,
-            env=ENVIRONMENT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        ) as platform:
-            try:
-                assert platform.stdout is not None
-                told = dict(platform.stdout.readline().strip().split(": ", 1) for _ in range(2))
-                path = _written(where / "manifest.yaml", "platform", queue, told)
-                subprocess.run(
-                    [*_runner("apply"), path, "--yes"],
-                    cwd=where,
-                    env=ENVIRONMENT | {"XDG_STATE_HOME": folder},
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    check=False,
-                )
-            finally:
-                platform.kill()
-        return _judged(where / "reports" / "allowance" / "latest")
+def rows(where: Path) -> Iterator[Row]:
+    """Serve, move, measure; yield the table's row."""
+    lines = (json.dumps({"interaction_id": str(uuid4())}) for _ in range(CONVERSATIONS))
+    (where / "conversations.jsonl").write_text("\n".join(lines))
+    queue = uuid4()
+    unserved = {"token_url": "http://127.0.0.1", "api_url": "http://127.0.0.1"}
+    served = _written(where / "served.yaml", "served", queue, unserved)
+    with subprocess.Popen(
+        [*_runner("simulate"), "--manifest", served, "--port", "0", "--client-id", "benchmark"],
+        cwd=where,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as platform:
+        try:
+            assert platform.stdout is not None
+            told = dict(platform.stdout.readline().strip().split(": ", 1) for _ in range(2))
+            path = _written(where / "manifest.yaml", "platform", queue, told)
+            subprocess.run(
+                [*_runner("apply"), path, "--yes"],
+                cwd=where,
+                env=ENVIRONMENT | {"XDG_STATE_HOME": str(where)},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                check=False,
+            )
+        finally:
+            platform.kill()
+    share = _share(where / "reports" / "allowance" / "latest")
+    what = f"the platform's {PER_MINUTE:,} requests a minute: used by a run"
+    yield Row(what, share * 100, None, "%", WANTED_SHARE * 100, at_least=True)
 
 
 def _runner(command: str) -> list[str]:
@@ -94,19 +97,23 @@ def _written(path: Path, environment: str, queue: object, told: dict[str, str]) 
     return str(path)
 
 
-def _judged(report: Path) -> int:
-    """Print the figures of a report; return 0 if they are as wanted."""
+def _share(report: Path) -> float:
+    """Return the used share of the allowance, by a report; every transfer moved, none refused."""
     content = json.loads((report / "report.json").read_text("utf-8"))
     attempts = [attempt for transfer in content["transfers"] for attempt in transfer["attempts"]]
     sent = sorted(datetime.fromisoformat(attempt["sent_at"]).timestamp() for attempt in attempts)
-    took_s = sent[-1] - sent[0]
-    share = (len(sent) - 1) * REQUESTS_EACH / took_s / (PER_MINUTE / 60)
     refused = content["summary"]["rate"]["throttled"]
     moved = content["summary"]["transferred"]
-    print(f"{moved:,} of {TRANSFERS:,} moved in {took_s:.1f} s at {PER_MINUTE:,} requests/min")
-    print(f"{share:.1%} of the allowance used, {refused} requests refused (429)")
-    return 0 if moved == TRANSFERS and share >= WANTED_SHARE and not refused else 1
+    if moved != CONVERSATIONS or refused:
+        raise SystemExit(f"{moved:,} of {CONVERSATIONS:,} moved, {refused} requests refused (429)")
+    return (len(sent) - 1) * REQUESTS_EACH / (sent[-1] - sent[0]) / (PER_MINUTE / 60)
+
+
+def main() -> int:
+    """Print the row."""
+    with tempfile.TemporaryDirectory() as folder:
+        return print_rows(rows(Path(folder)))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

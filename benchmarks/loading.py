@@ -154,6 +154,14 @@ def rows(folder: Path) -> Iterator[Row]:
     assert faulty.said == f"{line}:21 S003", faulty.said
     yield Row("the same with one fault: CPU", faulty.cpu_s, sound.cpu_s, "s", 1.3)
 
+    tenth, one = by_turns(
+        here("ours", inline(folder / "tenth.yaml", ROWS // 10)),
+        here("ours", inline(folder / "one.yaml", 1)),
+    )
+    tenfold_s = (tenth.cpu_s - one.cpu_s) * 10
+    what = f"the same over ten times {ROWS // 10:,}, without the start: CPU"
+    yield Row(what, sound.cpu_s - one.cpu_s, tenfold_s, "s", 1.3)
+
     for form in ("csv", "jsonl"):
         path = from_file(folder / f"{form}.yaml", form, CSV_ROWS)
         own, bare = by_turns(dry_run(path), here(f"in_{form}", path))
@@ -163,7 +171,7 @@ def rows(folder: Path) -> Iterator[Row]:
 
     version, minimal = by_turns(["-m", "runner", "--version"], ["-c", TYPER])
     yield Row("print the version: CPU", version.cpu_s, minimal.cpu_s, "s", 1.2)
-    small, _ = by_turns(dry_run(inline(folder / "one.yaml", 1)), ["-c", TYPER])
+    small, _ = by_turns(dry_run(folder / "one.yaml"), ["-c", TYPER])
     yield Row("dry run of one transfer: CPU", small.cpu_s, None, "s", 0.2)
 
 

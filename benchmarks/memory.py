@@ -1,20 +1,24 @@
 """Measures the peak memory of `apply` with few and with many transfers: it must not grow with the batch.
 
-    python benchmarks/memory.py [--few 20000] [--many 200000]
+    python benchmarks/memory.py
 
-The difference may be 32 MB.
+It prints a row of the table in docs/performance.md. `FEW` (20,000) and `MANY` (200,000) set other sizes.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+from table import Row, print_rows
 from throughput import HERE, server, write_batch
+
+FEW = int(os.environ.get("FEW", "20000"))
+MANY = int(os.environ.get("MANY", "200000"))
 
 
 def peak_mb(folder: Path, ports: tuple[int, int], rows: int) -> float:
@@ -35,19 +39,23 @@ def peak_mb(folder: Path, ports: tuple[int, int], rows: int) -> float:
     return usage.ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
-def main() -> None:
-    """Print the two peaks and their difference."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--few", type=int, default=20_000)
-    parser.add_argument("--many", type=int, default=200_000)
-    asked = parser.parse_args()
+def rows(folder: Path) -> Iterator[Row]:
+    """Yield the table's row."""
     peaks = []
-    for rows in (asked.few, asked.many):
-        with server("aiohttp") as ports, tempfile.TemporaryDirectory() as folder:
-            peaks.append(peak_mb(Path(folder), ports, rows))
-            print(f"{rows:8} transfers  {peaks[-1]:6.1f} MB", flush=True)
-    print(f"difference          {peaks[1] - peaks[0]:6.1f} MB (allowed: 32)")
+    for number in (FEW, MANY):
+        own = folder / str(number)
+        own.mkdir()
+        with server("aiohttp") as ports:
+            peaks.append(peak_mb(own, ports, number))
+    what = f"apply {MANY:,} transfers: peak memory beyond that of {FEW:,}"
+    yield Row(what, max(peaks[1] - peaks[0], 0.0), None, "MB", 32)
+
+
+def main() -> int:
+    """Print the row."""
+    with tempfile.TemporaryDirectory() as folder:
+        return print_rows(rows(Path(folder)))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,10 +1,10 @@
 """Measures a report's rendering: size, time and peak memory of each format, and the page's opening.
 
-    python benchmarks/report.py [--counts 1000,100000,1000000]
+    python benchmarks/report.py
 
-Every measurement is a process of its own; one in a hundred transfers is rejected. The limits are 300 MB
-for JSON and CSV of a million transfers, and for the page of 100,000 transfers 25 MB and 2 s to open in
-Chromium (RUNNER_CHROMIUM; skipped where there is none).
+It prints rows of the table in docs/performance.md. Every measurement is a process of its own; one in a
+hundred transfers is rejected. `PAGE` (100,000) and `WRITTEN` (1,000,000) set other sizes. How long the page
+takes to open is left out where there is no Chromium (RUNNER_CHROMIUM).
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from table import Cost, Row, cost, print_rows
 
 from runner.core.records.run_record import (
     AttemptRecord,
@@ -38,6 +39,8 @@ CHROMIUM = Path(os.environ.get("RUNNER_CHROMIUM", "/usr/bin/chromium"))
 START_S = 1_796_158_800.0
 OPUS = {"audio": {"codec": "opus", "bandwidth_kbps": 64, "bit_depth": 16}}
 MB = 1_000_000
+PAGE = int(os.environ.get("PAGE", "100000"))
+WRITTEN = int(os.environ.get("WRITTEN", "1000000"))
 TRIES = 3
 
 
@@ -55,9 +58,9 @@ def transfers(count: int) -> Iterator[TransferRecord]:
         attempt = AttemptRecord(
             1,
             message_id,
-            timestamp(sent_s),
+            sent_s,
             0,
-            timestamp(sent_s + latency_ms / 1000),
+            sent_s + latency_ms / 1000,
             latency_ms,
             status,
             status,
@@ -67,7 +70,9 @@ def transfers(count: int) -> Iterator[TransferRecord]:
             f"billing.csv:{number + 2}",
             interaction_id,
             f"genesys://queue/billing-{number % 40}",
+            None,
             Outcome.REJECTED if refused else Outcome.TRANSFERRED,
+            status if refused else None,
             status if refused else None,
             message_id,
             OPUS,
@@ -107,19 +112,13 @@ def write(form: str, count: int, path: Path) -> None:
         render_format(source(count), form, stream.write)
 
 
-def measured(form: str, count: int, path: Path) -> tuple[float, float]:
-    """Return seconds and peak megabytes of a process that renders a form."""
-    begun = time.perf_counter()
-    process = subprocess.Popen(_self("--write", form, "--counts", str(count), str(path)))
-    # A process inherits the peak of the one that started it: this one stays small.
-    _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0
-    scale = 1 if sys.platform == "darwin" else 1024
-    return time.perf_counter() - begun, usage.ru_maxrss * scale / MB
+def measured(form: str, count: int, path: Path) -> Cost:
+    """Return what a process takes that renders a form."""
+    return cost([__file__, "--write", form, "--count", str(count), str(path)])
 
 
 def opened(path: Path) -> str:
-    """Return how long Chromium takes until the list is there, in words; empty: no browser."""
+    """Return how many seconds Chromium takes until the list is there; empty: no browser."""
     return subprocess.run(
         _self("--open", str(path)), capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -142,43 +141,43 @@ def open_page(path: Path) -> None:
             page.locator("#found", has_text="page").wait_for()
             best = min(best, page.evaluate("performance.now()"))
         browser.close()
-    print(f"{best / 1000:.2f} s")
+    print(f"{best / 1000:.2f}")
 
 
 def _self(*arguments: str) -> list[str]:
     return [sys.executable, __file__, *arguments]
 
 
-def main() -> None:
-    """Measure; or be one of the measured processes."""
+def rows(folder: Path) -> Iterator[Row]:
+    """Yield the table's rows."""
+    page = folder / "report.html"
+    measured("html", PAGE, page)
+    yield Row(f"the page of {PAGE:,} transfers: size", page.stat().st_size / MB, None, "MB", 25)
+    if shown := opened(page):
+        yield Row(f"the page of {PAGE:,} transfers: opening", float(shown), None, "s", 2)
+    for form in ("json", "csv"):
+        taken = measured(form, WRITTEN, folder / f"report.{form}")
+        what = f"write {WRITTEN:,} transfers as {form.upper()}: peak memory"
+        yield Row(what, taken.peak_mb, None, "MB", 300)
+
+
+def main() -> int:
+    """Print the rows; or be one of the measured processes."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--counts", default="1000,100000,1000000")
     parser.add_argument("--write", help="of a measured process: the form to write to PATH")
+    parser.add_argument("--count", type=int, help="of the same: how many transfers")
     parser.add_argument("--open", action="store_true", help="of another: open PATH")
     parser.add_argument("path", nargs="?", type=Path)
     asked = parser.parse_args()
-    counts = [int(count) for count in asked.counts.split(",")]
     if asked.write:
-        write(asked.write, counts[0], asked.path)
+        write(asked.write, asked.count, asked.path)
     elif asked.open:
         open_page(asked.path)
     else:
-        measure(counts)
-
-
-def measure(counts: list[int]) -> None:
-    """Print a line for each form and size."""
-    print(f"{'transfers':>10}  form  {'file':>9}  {'time':>7}  {'peak':>7}  open")
-    with tempfile.TemporaryDirectory() as folder:
-        for count in counts:
-            for form in ("html", "json", "csv"):
-                path = Path(folder) / f"report.{form}"
-                took_s, peak_mb = measured(form, count, path)
-                size_mb = path.stat().st_size / MB
-                shown = opened(path) if form == "html" else ""
-                line = f"{count:10,}  {form:4}  {size_mb:6.2f} MB  {took_s:5.1f} s"
-                print(f"{line}  {peak_mb:4.0f} MB  {shown}", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            return print_rows(rows(Path(folder)))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,7 +1,7 @@
 """Measures the rendering of a stored run, beside a bare loop that reads and dumps its rows.
 
 Run it as `python benchmarks/stored_run.py`; it prints rows of the table in docs/performance.md. The
-journal is that of one rehearsed transfer, whose rows are multiplied in the database. `TRANSFERS` sets
+journal is that of one rehearsed transfer, whose rows are multiplied in the database. `STORED` sets
 another size. Exit code 1 if a goal is missed.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from table import ENVIRONMENT, Row, by_turns, print_rows
 
-TRANSFERS = int(os.environ.get("TRANSFERS", "1000000"))
+STORED = int(os.environ.get("STORED", "1000000"))
 MANIFEST = """\
 version: 1
 name: stored
@@ -34,7 +34,7 @@ VARIED = {
         "n": "x",
         "key": "key || x",
         "interaction_id": "interaction_id || x",
-        "destination_uri": "destination_uri || x % 40",
+        "destination_uri": "destination_uri || (x % 40)",
         "source": "'rows.csv:' || x",
     },
     "transfers": {
@@ -44,7 +44,7 @@ VARIED = {
         "key": "key || x",
         "interaction_id": "interaction_id || x",
         "interaction": "interaction || x",
-        "destination_uri": "destination_uri || x % 40",
+        "destination_uri": "destination_uri || (x % 40)",
         "message_id": "message_id || x",
         "latency_ms": "latency_ms + x % 90",
     },
@@ -79,7 +79,7 @@ def make_journal(folder: Path) -> Path:
         check=True,
     )  # fmt: skip
     with closing(sqlite3.connect(journal)) as database:
-        database.execute(NUMBERS, [TRANSFERS - 1])
+        database.execute(NUMBERS, [STORED - 1])
         for table, varied in VARIED.items():
             names = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
             values = ", ".join(varied.get(name, name) for name in names)
@@ -109,7 +109,7 @@ def rows(folder: Path) -> Iterator[Row]:
              "--report-dir", str(folder / "reports"), "--out", str(folder / "out")],
             [__file__, str(journal)],
         )  # fmt: skip
-        what = f"render a stored run of {TRANSFERS:,} transfers as {form.upper()}"
+        what = f"render a stored run of {STORED:,} transfers as {form.upper()}"
         yield Row(f"{what}: CPU", own.cpu_s, bare.cpu_s, "s", 2)
         yield Row(f"{what}: peak memory", own.peak_mb, None, "MB", 300)
 

@@ -45,11 +45,11 @@ def preload() -> None:
 
 def _build() -> None:
     """Build the tree of commands, the manifest's validator and the page's template."""
-    from runner.cli.app import app  # noqa: PLC0415 - imported above
+    from runner.cli.app import command_line  # noqa: PLC0415 - imported above
     from runner.manifest.schema.check import validator  # noqa: PLC0415
     from runner.report.html.page import _templates  # noqa: PLC0415
 
-    commands = typer.main.get_command(app)
+    commands = typer.main.get_command(command_line())
     typer.main.get_command = lambda *_: commands  # the library builds it anew for each call
     validator()
     _templates().get_template("report.html.j2")

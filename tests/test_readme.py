@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from runner.cli.app import app
+from runner.cli.app import command_line
 from runner.core.exit_code import ExitCode
 from tests.e2e.harness import PATIENCE_S
 
@@ -142,7 +142,7 @@ def test_the_wheel_holds_all_that_it_needs(checkout: Path) -> None:
 
 def test_the_table_of_commands_lists_each_and_no_other() -> None:
     listed = set(re.findall(r"^\| `runner (\w+)", README, re.MULTILINE))
-    assert listed == set(get_command(app).commands)  # type: ignore[attr-defined]  # a group
+    assert listed == set(get_command(command_line()).commands)  # type: ignore[attr-defined]  # a group
 
 
 def options_of(command: Any) -> set[str]:
@@ -159,7 +159,7 @@ def test_every_option_that_is_named_exists(document: Path) -> None:
     """Each stands behind its command; those that stand alone belong to some command."""
     known = {
         name: options_of(command) | {"--help"}
-        for name, command in get_command(app).commands.items()  # type: ignore[attr-defined]
+        for name, command in get_command(command_line()).commands.items()  # type: ignore[attr-defined]
     }
     everywhere = set().union(*known.values())
     for code in re.findall(r"`([^`\n]+)`", document.read_text(encoding="utf-8")):

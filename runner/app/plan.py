@@ -319,15 +319,15 @@ def _record(
         row.source,
         row.interaction_id,
         row.destination_uri,
+        wave,
         outcome,
         reason,
+        code,
         None,
         _requested(row.media),
         None,
         None,
-        wave=wave,
         origin_uri=(None if seen is None else seen.origin_uri) or row.origin_uri,
-        reason_code=code,
         earlier=None if row.earlier is None else Earlier(*json.loads(row.earlier)),
     )
 

@@ -18,7 +18,7 @@ from typing import Self
 
 from runner.core.errors import StorageError
 
-_UNSAFE = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;"
+_UNSAFE = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
 
 
 _PREFIX, _FILE = "runner-", "scratch.db"

@@ -13,12 +13,12 @@ import typer
 from typer.testing import CliRunner
 
 from runner.app.run_options import RunOptions
-from runner.cli.app import app
+from runner.cli.app import command_line
 from runner.cli.options import SharedOptions
 from runner.core.batch_options import OPTIONS
 from tests.e2e.harness import ROOT, environment, run
 
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group has them
+COMMANDS = typer.main.get_command(command_line()).commands  # type: ignore[attr-defined]  # a group has them
 
 
 @pytest.mark.parametrize("command", ["apply", "plan"])
@@ -39,6 +39,16 @@ def test_an_option_is_offered_as_its_field_declares_it(name: str, command: str):
     declared = OPTIONS[name]
     assert (offered.opts, offered.envvar) == ([declared.flag], declared.variable)
     assert offered.help == declared.help
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_that_is_loaded_alone_is_what_it_is_among_all(name: str):
+    alone, among_all = (
+        CliRunner().invoke(made, [name, "--help"]).output
+        for made in (command_line([name]), command_line())
+    )
+    assert alone == among_all
+    assert f"Usage: {name}" in alone or f" {name} " in alone
 
 
 def test_options_reach_the_request():
@@ -97,7 +107,7 @@ def test_commands_that_may_fail_can_log_it(command: list[str]):
 
 
 def test_the_list_of_commands_breaks_no_line_off():
-    shown = CliRunner().invoke(app, ["--help"], terminal_width=80).output
+    shown = CliRunner().invoke(command_line(), ["--help"], terminal_width=80).output
     assert "  apply     Check, plan, transfer what is not yet transferred, report.\n" in shown
     assert "..." not in shown.partition("Commands:")[2]
 
@@ -160,7 +170,7 @@ def test_a_folder_that_is_gone_is_reported_as_such(arguments: list[str], tmp_pat
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_the_help_lists_options_in_groups(flag: str):
-    shown = CliRunner().invoke(app, ["apply", flag]).output
+    shown = CliRunner().invoke(command_line(), ["apply", flag]).output
     headings = [line for line in shown.splitlines() if line.endswith(":") and line[0] != " "]
     assert headings == [
         "Arguments:",
@@ -176,7 +186,7 @@ def test_the_help_lists_options_in_groups(flag: str):
 
 @pytest.mark.parametrize("name", [*COMMANDS, ""])
 def test_every_option_has_a_sentence(name: str):
-    command: Any = COMMANDS[name] if name else typer.main.get_command(app)
+    command: Any = COMMANDS[name] if name else typer.main.get_command(command_line())
     for option in command.params:
         if option.param_type_name == "option":
             assert option.help, option.opts
@@ -197,11 +207,11 @@ def test_every_option_has_a_sentence(name: str):
 def test_what_other_programs_call_checking_leads_to_the_option(
     arguments: list[str], help_text: str
 ):
-    ended = CliRunner().invoke(app, arguments, prog_name="runner")
+    ended = CliRunner().invoke(command_line(), arguments, prog_name="runner")
     assert ended.exit_code == 2
     assert f"\nhelp: {help_text}" in ended.output
 
 
 @pytest.mark.parametrize("arguments", [["aply"], ["apply", "m.yaml", "--repot-dir", "x"]])
 def test_other_unknown_words_get_no_such_help(arguments: list[str]):
-    assert "help:" not in CliRunner().invoke(app, arguments).output
+    assert "help:" not in CliRunner().invoke(command_line(), arguments).output

@@ -285,11 +285,11 @@ def peak_of_comparing(count: int) -> int:
 
     def told(reason: str) -> Iterator[TransferRecord]:
         for number in range(count):
-            yield replace(MODEL, key=f"{number * 7919 % count:036d}", reason=reason)
+            yield MODEL._replace(key=f"{number * 7919 % count:036d}", reason=reason)
 
     def turned() -> Iterator[TransferRecord]:
         for number, transfer_ in enumerate(told("closed")):
-            yield transfer_ if number % 2 else replace(transfer_, outcome=Outcome.FAILED)
+            yield transfer_ if number % 2 else transfer_._replace(outcome=Outcome.FAILED)
 
     tracemalloc.start()
     try:

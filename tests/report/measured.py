@@ -25,6 +25,11 @@ def stamp(offset_s: float) -> str:
     return (START + timedelta(seconds=offset_s)).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
+def at_s(offset_s: float) -> float:
+    """Return a time as seconds since the epoch."""
+    return START.timestamp() + offset_s
+
+
 def audit(count: int = 5, previous: str = "0" * 64, first: int = 1) -> Iterator[AuditEntry]:
     for seq in range(first, first + count):
         body = json.dumps({"seq": seq, "event": "sending"}, separators=(",", ":"))

@@ -18,7 +18,7 @@ from runner.core.records.run_record import (
     TransferRecord,
 )
 from runner.core.transfer.outcome import Outcome
-from tests.report.measured import MANIFEST, audit, figures, stamp
+from tests.report.measured import MANIFEST, at_s, audit, figures, stamp
 
 OPUS = {"audio": {"codec": "opus", "bandwidth_kbps": 64, "bit_depth": 16}}
 VIDEO = OPUS | {
@@ -72,9 +72,9 @@ def attempt(number: int, n: int, **changes: Any) -> AttemptRecord:
     known: dict[str, Any] = {
         "n": n,
         "message_id": identity("message", number, n),
-        "sent_at": stamp(sent_s),
+        "sent_at": at_s(sent_s),
         "media_index": 0,
-        "settled_at": stamp(sent_s + latency / 1000),
+        "settled_at": at_s(sent_s + latency / 1000),
         "latency_ms": latency,
         "status": "codec_negotiated",
     }
@@ -93,8 +93,10 @@ def transfer(number: int, *, succeed: bool = False) -> TransferRecord:
         source=f"billing.csv:{number + 2}",
         interaction_id=interaction,
         destination_uri=f"genesys://queue/billing-{number % 7}",
+        wave=None,
         outcome=outcome,
         reason=reason,
+        reason_code=None,
         message_id=attempts[-1].message_id if attempts else None,
         media_requested=VIDEO if number % 5 == 0 else OPUS,
         media_negotiated=OPUS if outcome is Outcome.TRANSFERRED and number % 2 == 0 else None,
@@ -156,13 +158,15 @@ def bulk(count: int) -> ReportSource:
                 source=f"billing.csv:{number}",
                 interaction_id=identifier,
                 destination_uri=model.destination_uri,
+                wave=None,
                 outcome=Outcome.TRANSFERRED,
                 reason=None,
+                reason_code=None,
                 message_id=message_id,
                 media_requested=OPUS,
                 media_negotiated=OPUS,
                 latency_ms=20.0 + number % 1000 / 7,
-                attempts=(replace(model.attempts[0], message_id=message_id),),
+                attempts=(model.attempts[0]._replace(message_id=message_id),),
                 callbacks=model.callbacks,
             )
 
@@ -206,8 +210,7 @@ def planned(count: int = 12) -> ReportSource:
 
     def foreseen(number: int) -> TransferRecord:
         outcome, reason, code, origin = _FORESEEN[number % len(_FORESEEN)]
-        return replace(
-            transfer(number),
+        return transfer(number)._replace(
             outcome=outcome,
             reason=reason,
             reason_code=code,
@@ -267,8 +270,7 @@ def hostile() -> ReportSource:
 
 
 def _hostile_transfer(number: int, text: str) -> TransferRecord:
-    return replace(
-        transfer(3),
+    return transfer(3)._replace(
         key=text,
         interaction_id=f"id {number} {text}",
         destination_uri=text,

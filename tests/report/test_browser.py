@@ -133,7 +133,7 @@ def _has_failed_callback(transfer: TransferRecord) -> bool:
 
 @pytest.mark.parametrize("width", [390, 768, 960, 1040, 1440])
 def test_a_long_reason_is_cut_after_three_lines_and_offers_the_rest(opened: Open, width: int):
-    row = replace(samples.transfer(3), reason="no such queue " * 350)
+    row = samples.transfer(3)._replace(reason="no such queue " * 350)
     source = replace(samples.mixed(), transfers=lambda: iter([row]))
     page = opened(source, viewport={"width": width, "height": 900})
     reason = page.locator("#row-0 .because")
@@ -183,7 +183,7 @@ def test_paper_shows_some_hundred_rows_and_says_where_the_rest_is(opened: Open):
 
 def test_paper_names_long_reasons_by_number(opened: Open):
     long = "the gateway said a great deal about why it would not: " * 3
-    rows = [replace(samples.transfer(3), reason=long, key=f"k{n}") for n in range(3)]
+    rows = [samples.transfer(3)._replace(reason=long, key=f"k{n}") for n in range(3)]
     page = opened(replace(samples.mixed(), transfers=lambda: iter(rows)))
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -225,13 +225,13 @@ def test_a_transfer_leads_to_its_line_of_the_manifest(opened: Open):
 
 
 def inline() -> ReportSource:
-    rows = (replace(samples.transfer(0), source="billing.yaml:14"), samples.transfer(1))
+    rows = (samples.transfer(0)._replace(source="billing.yaml:14"), samples.transfer(1))
     return replace(samples.mixed(), transfers=lambda: iter(rows))
 
 
 def test_what_is_filtered_is_copied_as_csv_without_formulas(opened: Open):
     copied_keys = ("=1+1", "  -2", "\n@x", 'say "hi", you', "plain")
-    rows = [replace(samples.transfer(3), key=key) for key in copied_keys]
+    rows = [samples.transfer(3)._replace(key=key) for key in copied_keys]
     rows.append(samples.transfer(0))
     page = opened(replace(samples.mixed(), transfers=lambda: iter(rows)))
     page.get_by_role("button", name="rejected 5").click()
@@ -253,7 +253,7 @@ def pasted(page: Any) -> str:
 
 def test_an_opened_doubt_offers_the_commands_that_settle_it(opened: Open):
     key = "it's 5 o'clock"
-    row = replace(samples.transfer(6), key=key)
+    row = samples.transfer(6)._replace(key=key)
     page = opened(replace(samples.mixed(), transfers=lambda: iter([row, samples.transfer(3)])))
     page.get_by_role("button", name=f"Details of {key}").click()
     detail = page.locator("tr.detail")
@@ -297,7 +297,7 @@ def test_a_link_to_a_transfer_can_be_copied(opened: Open):
 
 
 def with_key(key: str) -> TransferRecord:
-    return replace(samples.transfer(3), key=key)
+    return samples.transfer(3)._replace(key=key)
 
 
 def test_the_story_and_what_to_do_can_be_read(opened: Open):

@@ -38,13 +38,13 @@ def test_a_hundred_thousand_transfers_are_shown_by_as_few_elements_as_a_thousand
 
 def many(count: int, refused: int) -> ReportSource:
     """Return `count` transfers, the first of them refused; the others are all the same one."""
-    done = replace(samples.transfer(0, succeed=True), attempts=(), callbacks=())
-    no = replace(samples.transfer(3), callbacks=())
+    done = samples.transfer(0, succeed=True)._replace(attempts=(), callbacks=())
+    no = samples.transfer(3)._replace(callbacks=())
 
     def transfers() -> Iterator[TransferRecord]:
         for number in range(refused):
             reason = "destination_unreachable" if number % 3 else "not_authorized"
-            yield replace(no, key=f"no-{number}", reason=reason, outcome=Outcome.REJECTED)
+            yield no._replace(key=f"no-{number}", reason=reason, outcome=Outcome.REJECTED)
         yield from repeat(done, count - refused)
 
     return replace(samples.succeeded(1), transfers=transfers)

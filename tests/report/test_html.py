@@ -26,7 +26,7 @@ from tests.report.conftest import Rendered
 def ended(outcome: str, *kinds: Outcome) -> ReportSource:
     """Return a run that ended as `outcome`, with one transfer of each of `kinds`."""
     rows = tuple(
-        replace(samples.transfer(number), outcome=kind, reason=None)
+        samples.transfer(number)._replace(outcome=kind, reason=None)
         for number, kind in enumerate(kinds)
     )
     return ReportSource(replace(samples.RUN, outcome=outcome), lambda: iter(rows))

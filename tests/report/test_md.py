@@ -121,12 +121,12 @@ def test_plain_text_stays_readable_in_the_source():
 def _worst() -> ReportSource:
     """Return as many reasons as are kept apart, all texts as long as can be and all escaped."""
     long = "<" * 2_000
-    model = replace(samples.transfer(3), key=long, source=long, attempts=(), callbacks=())
+    model = samples.transfer(3)._replace(key=long, source=long, attempts=(), callbacks=())
     run = replace(samples.RUN, explanation=long, manifest_path=long, environment=long, batch=long)
 
     def transfers() -> Iterator[TransferRecord]:
         for n in range(3_000):
-            yield replace(model, reason=f"{n % 1_200} {long}", outcome=Outcome.REJECTED)
+            yield model._replace(reason=f"{n % 1_200} {long}", outcome=Outcome.REJECTED)
 
     return ReportSource(run, transfers)
 

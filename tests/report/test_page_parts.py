@@ -244,7 +244,7 @@ def test_a_plan_shows_its_waves_and_whether_it_ends_within_its_window():
 
 
 def test_waves_are_listed_in_order_with_their_outcomes():
-    rows = [replace(samples.transfer(n), wave=1 + n // 5) for n in range(15)]
+    rows = [samples.transfer(n)._replace(wave=1 + n // 5) for n in range(15)]
     source = replace(
         samples.mixed(),
         run=replace(samples.RUN, waves=(5, 10, 15)),

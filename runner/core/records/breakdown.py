@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.core.records.run_record import TransferRecord
 
@@ -22,8 +21,7 @@ Name = Callable[[TransferRecord], str | None]
 """What a transfer goes under in a breakdown; None: nothing, it is not counted there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """The transfers that share a name, counted by kind (their outcome, or what a plan foresees)."""
 
     name: str
@@ -36,8 +34,7 @@ class Part:
         return sum(self.counts.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Breakdown:
+class Breakdown(NamedTuple):
     """A batch by one of its dimensions: the parts shown, and the rest in one."""
 
     by: str

@@ -17,23 +17,21 @@ NOT_LISTED = "in doubt that this manifest does not list"
 It is all that journals of earlier versions say of them (`RunRecord.from_json`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
-    """One delivery of a transfer in this run. Times are RFC 3339 UTC texts."""
+class AttemptRecord(NamedTuple):
+    """One delivery of a transfer in this run. Times are seconds since the epoch."""
 
     n: int  # counts the transfer's deliveries in this run from 1
     message_id: str
-    sent_at: str
+    sent_at: float
     media_index: int  # 0: the requested matrix; i: the i-th fallback
-    settled_at: str | None = None
+    settled_at: float | None = None
     latency_ms: float | None = None
     status: str | None = None
     reason: str | None = None
     correlation_id: str | None = None  # by which the gateway's owner finds it
 
 
-@dataclass(frozen=True, slots=True)
-class CallbackRecord:
+class CallbackRecord(NamedTuple):
     """One callback of a transfer and its delivery."""
 
     name: str
@@ -44,21 +42,21 @@ class CallbackRecord:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TransferRecord:
+class TransferRecord(NamedTuple):
     """One transfer of the manifest and what this run did with it.
 
-    report.json has these fields, in this order.
+    report.json has these fields, in this order. A report makes one of each row, maybe millions: a
+    tuple is made five times as fast as a frozen dataclass.
     """
 
     key: str
     source: str
     interaction_id: str
     destination_uri: str
-    wave: int | None = field(default=None, kw_only=True)  # from 1; None: not sent, or no waves
+    wave: int | None  # from 1; None: not sent, or no waves
     outcome: Outcome
     reason: str | None
-    reason_code: str | None = field(default=None, kw_only=True)  # None: an older journal, or none
+    reason_code: str | None  # None: an older journal, or none
     message_id: str | None
     media_requested: Mapping[str, Any]
     media_negotiated: Mapping[str, Any] | None

@@ -167,6 +167,8 @@ class Tally:
 
     def _deliveries(self, attempts: Sequence[AttemptRecord]) -> None:
         self._attempts += len(attempts)
+        if len(attempts) == 1:  # as nearly every transfer
+            return
         self._retries += len(attempts) - len({attempt.media_index for attempt in attempts})
         self._fallbacks += sum(
             before.media_index != after.media_index for before, after in pairwise(attempts)

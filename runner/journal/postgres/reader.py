@@ -26,7 +26,7 @@ from runner.journal.postgres.claims import claims
 from runner.journal.postgres.connection import JournalUrl, ask, connect
 from runner.journal.postgres.lease import LAPSED
 from runner.journal.postgres.reading import reading
-from runner.journal.postgres.report_query import audit, transfers
+from runner.journal.postgres.report_query import audit, transfers, transfers_alike
 from runner.journal.sqlite.reader import (
     ELSEWHERE,
     KEYS_COMPARED,
@@ -298,6 +298,8 @@ class Reader:
             audit=lambda: audit(url, lane, run),
             audit_previous=previous or GENESIS,
             manifest=manifest,
+            # With waves each row has its own.
+            counts=None if run_record.waves else lambda: transfers_alike(url, lane, run),
         )
 
     # Transfers

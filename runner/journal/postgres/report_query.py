@@ -7,16 +7,14 @@ from contextlib import closing
 from typing import Any
 
 from runner.core.pacing.waves import WaveCount
-from runner.core.records.run_record import AuditEntry, CallbackRecord, TransferRecord
-from runner.core.transfer.plan_decision import SENDS
+from runner.core.records.run_record import AuditEntry, TransferRecord
 from runner.journal.postgres.connection import Connection, JournalUrl, ask, connect
 from runner.journal.postgres.reading import reading, reading_as_one
-from runner.journal.sqlite.report_query import RowsByNumber, attempt_record, transfer_record
+from runner.journal.sqlite.report_query import alike_records, transfer_records
 
 AT_ONCE = 1000
 """Rows of one answer."""
 
-_ACTION = 5  # its place behind the row's number
 _TRANSFERS = (
     "SELECT r.n, r.failed_as, r.key, r.source, r.interaction_id, r.destination_uri, l.media,"
     " r.action, r.reason, t.id, t.state, t.reason,"
@@ -25,6 +23,17 @@ _TRANSFERS = (
     " THEN t.message_id END,"
     " t.latency_ms, t.media, t.reason_code, c.reason_code, cr.id, cr.batch, c.key,"
     " c.state, c.reason, c.destination_uri, c.message_id, c.latency_ms, c.media"
+    "{source} ORDER BY r.n"
+)
+# The same columns of rows that are counted together; what differs within them is left out.
+_ALIKE = (
+    "SELECT min(r.n), NULL, '', '', '', r.destination_uri, l.media,"
+    " r.action, NULL, max(t.id), t.state, NULL, NULL, NULL, t.media, NULL, NULL, '', '', '',"
+    " c.state, NULL, c.destination_uri, NULL, NULL, c.media, count(*)"
+    "{source} GROUP BY r.destination_uri, l.media, r.action, t.state, t.media, c.state,"
+    " c.destination_uri, c.media ORDER BY 1"
+)
+_SOURCE = (
     " FROM runner.rows r JOIN runner.ladders l ON l.lane = r.lane AND l.id = r.ladder"
     # `OFFSET 0`: see `reader._COUNTS`.
     " LEFT JOIN LATERAL (SELECT x.* FROM runner.transfers x WHERE x.lane = r.lane"
@@ -37,7 +46,7 @@ _TRANSFERS = (
     "    AND (y.id = r.lineage OR (y.lineage = r.lineage AND y.lineage <> y.id))"
     "    AND y.run < r.run AND y.state = 'transferred') END) OFFSET 0) c ON true"
     " LEFT JOIN runner.runs cr ON cr.lane = c.lane AND cr.no = c.run"
-    " WHERE r.lane = %(lane)s AND r.run = %(run)s ORDER BY r.n"
+    " WHERE r.lane = %(lane)s AND r.run = %(run)s"
 )
 # What a run did to transfers of its own, and to those of earlier runs that its rows claim.
 _OF_RUN = (
@@ -80,19 +89,20 @@ def transfers(
     """
     known = {"lane": lane, "run": run}
     with reading(url), closing(connect(url)) as connection, reading_as_one(connection):
-        attempts = RowsByNumber(_stream(connection, "attempts", _DELIVERIES, known))
-        callbacks = RowsByNumber(_stream(connection, "callbacks", _CALLBACKS, known))
+        attempts = _stream(connection, "attempts", _DELIVERIES, known)
+        callbacks = _stream(connection, "callbacks", _CALLBACKS, known)
         ((failed_before,),) = ask(connection, _FAILED_BEFORE, known)
         wave = WaveCount(waves, failed_before if waves else 0)
-        for n, failed_as, *row in _stream(connection, "transfers", _TRANSFERS, known):
-            is_sent, failed = row[_ACTION] in SENDS, failed_as is not None
-            yield transfer_record(
-                row,
-                unattempted,
-                wave.next(failed_before=failed) if is_sent else None,
-                tuple(attempt_record(i, each) for i, each in enumerate(attempts.of(n), 1)),
-                tuple(CallbackRecord(*callback) for callback in callbacks.of(n)),
-            )
+        rows = _stream(connection, "transfers", _TRANSFERS.format(source=_SOURCE), known)
+        yield from transfer_records(rows, attempts, callbacks, wave, unattempted)
+
+
+def transfers_alike(url: JournalUrl, lane: int, run: int) -> Iterator[tuple[TransferRecord, int]]:
+    """Yield a record for rows that are counted together; see `sqlite.report_query`."""
+    known = {"lane": lane, "run": run}
+    with reading(url), closing(connect(url)) as connection, reading_as_one(connection):
+        query = _ALIKE.format(source=_SOURCE)
+        yield from alike_records(_stream(connection, "alike", query, known))
 
 
 def audit(url: JournalUrl, lane: int, run: int | None = None) -> Iterator[AuditEntry]:

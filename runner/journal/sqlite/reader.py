@@ -24,7 +24,13 @@ from runner.journal.sqlite.connection import connect, has_table, lacking_columns
 from runner.journal.sqlite.format_check import read_waived
 from runner.journal.sqlite.interaction_history import claims_of
 from runner.journal.sqlite.manifest_store import read_manifest
-from runner.journal.sqlite.report_query import audit, decisions_of, read_figures, transfers
+from runner.journal.sqlite.report_query import (
+    audit,
+    decisions_of,
+    read_figures,
+    transfers,
+    transfers_alike,
+)
 from runner.ports import Doubt, Intent, JournalledTransfer
 from runner.ports.history import (
     LATEST,
@@ -402,6 +408,8 @@ class Reader:
             audit=lambda: audit(self.path, run),
             audit_previous=previous or GENESIS,
             manifest=manifest,
+            # With waves each row has its own.
+            counts=None if run_record.waves else lambda: transfers_alike(self.path, run),
             decisions=decisions,
             gates=gates,
         )

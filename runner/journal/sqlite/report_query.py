@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
-from itertools import groupby
+from itertools import starmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,12 +24,11 @@ from runner.core.records.run_record import (
     TimelinePoint,
     TransferRecord,
 )
-from runner.core.timestamps import timestamp
 from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import SENDS, SKIPS, Action
 from runner.core.transfer.reasons import Code, Earlier
-from runner.core.transfer.states import NOT_BEGUN, OUTCOMES, State
+from runner.core.transfer.states import NOT_BEGUN, OUTCOMES
 from runner.journal.sqlite.connection import connect, has_column, reading
 from runner.ports import Note
 
@@ -43,15 +42,25 @@ _TRANSFERS = (
     " (SELECT runs.id FROM runs WHERE runs.no = c.run),"
     " (SELECT runs.batch FROM runs WHERE runs.no = c.run), c.key,"
     " c.state, c.reason, c.destination_uri, c.message_id, c.latency_ms, c.media"
+    "{source} ORDER BY r.n"
+)
+# The same columns of rows that are counted together; what differs within them is left out.
+_ALIKE = (
+    "SELECT min(r.n), NULL, '', '', '', r.destination_uri, l.media,"
+    " r.action, NULL, max(t.id), t.state, NULL, NULL, NULL, t.media, NULL, NULL, '', '', '',"
+    " c.state, NULL, c.destination_uri, NULL, NULL, c.media, count(*)"
+    "{source} GROUP BY r.destination_uri, l.media, r.action, t.state, t.media, c.state,"
+    " c.destination_uri, c.media ORDER BY 1"
+)
+_SOURCE = (
     " FROM rows r JOIN ladders l ON l.id = r.ladder"
     " LEFT JOIN transfers t ON t.run = r.run AND t.n = r.n"
     # A row that was not begun may have been carried out, late, by an earlier run's delivery.
     " LEFT JOIN transfers c ON c.id = coalesce(r.claim, (SELECT y.id FROM transfers y"
     "  WHERE (y.id = r.lineage OR (y.lineage = r.lineage AND y.lineage != y.id))"
     "  AND y.run < r.run AND y.state = 'transferred' AND r.action IN ('send', 'changed')))"
-    " WHERE r.run = ? ORDER BY r.n"
+    " WHERE r.run = ?"
 )
-_ACTION = 5  # its place behind the row's number
 # What a run did to transfers of its own, and to those of earlier runs that its rows claim.
 _OF_RUN = (
     "SELECT of.n, {columns} FROM (SELECT t.n AS n, t.id AS id FROM transfers t WHERE t.run = ?1"
@@ -118,21 +127,29 @@ def transfers(
         deliveries = _DELIVERIES.replace(
             _CORRELATION, "x.correlation_id" if has_correlation else "NULL"
         )
-        attempts = RowsByNumber(connection.execute(deliveries, [run]))
-        callbacks = RowsByNumber(connection.execute(_CALLBACKS, [run]))
+        attempts = connection.execute(deliveries, [run])
+        callbacks = connection.execute(_CALLBACKS, [run])
         coded = has_column(connection, "transfers", "reason_code")
         known = has_column(connection, "rows", "failed_as")
         wave = WaveCount(waves, _failed_before(connection, run) if known and waves else 0)
         query = _with_codes(coded=coded).replace(_FAILED_AS, "r.failed_as" if known else "NULL")
-        for n, failed_as, *row in connection.execute(query, [run]):
-            is_sent, failed = row[_ACTION] in SENDS, failed_as is not None
-            yield transfer_record(
-                row,
-                why_not_begun,
-                wave.next(failed_before=failed) if is_sent else None,
-                tuple(attempt_record(i, attempt) for i, attempt in enumerate(attempts.of(n), 1)),
-                tuple(CallbackRecord(*callback) for callback in callbacks.of(n)),
-            )
+        rows = connection.execute(query, [run])
+        yield from transfer_records(rows, attempts, callbacks, wave, why_not_begun)
+
+
+def transfers_alike(path: Path, run: int) -> Iterator[tuple[TransferRecord, int]]:
+    """Yield a record for all rows of a run with one destination, media and outcome, and their number.
+
+    They come in the order of the first of each. Raises `StorageError`.
+    """
+    with reading(path), closing(connect(path)) as connection:
+        yield from alike_records(connection.execute(_ALIKE.format(source=_SOURCE), [run]))
+
+
+def alike_records(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[TransferRecord, int]]:
+    """Yield the records of rows that are counted together, from the columns of `_ALIKE`."""
+    for *row, alike in rows:
+        yield _transfer_record(tuple(row), "", None, (), ()), alike
 
 
 def _failed_before(connection: sqlite3.Connection, run: int) -> int:
@@ -144,86 +161,123 @@ def _failed_before(connection: sqlite3.Connection, run: int) -> int:
     return int(count)
 
 
-class RowsByNumber:
+def transfer_records(
+    rows: Iterable[tuple[Any, ...]],
+    attempts: Iterator[tuple[Any, ...]],
+    callbacks: Iterator[tuple[Any, ...]],
+    wave: WaveCount,
+    why_not_begun: str,
+) -> Iterator[TransferRecord]:
+    """Yield the records of a run from its rows, its deliveries and its callbacks.
+
+    They have the columns of `_TRANSFERS`, `_DELIVERIES` and `_CALLBACKS`, and are in the order of
+    the rows' numbers, which come first.
+    """
+    attempts_of, callbacks_of = _RowsByNumber(attempts).of, _RowsByNumber(callbacks).of
+    for row in rows:  # there may be a million
+        n, failed_as, action = row[0], row[1], row[_ACTION]
+        yield _transfer_record(
+            row,
+            why_not_begun,
+            wave.next(failed_before=failed_as is not None) if action in SENDS else None,
+            tuple(starmap(_attempt_record, enumerate(attempts_of(n), 1))),
+            tuple([CallbackRecord(*callback[1:]) for callback in callbacks_of(n)]),
+        )
+
+
+_ACTION = 7  # its place
+
+
+class _RowsByNumber:
     """Gives, for rising row numbers, the rows that begin with each; reads them only once."""
 
     def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
-        self._groups = groupby(rows, key=lambda row: row[0])
-        self._next: tuple[int, Iterator[tuple[Any, ...]]] | None = next(self._groups, None)
+        self._rows = rows
+        self._next = next(rows, None)
 
     def of(self, n: int) -> list[tuple[Any, ...]]:
-        """Return the rows of number `n`, without it; numbers are asked for in rising order."""
-        if self._next is None or self._next[0] != n:
-            return []
-        found = [row[1:] for row in self._next[1]]
-        self._next = next(self._groups, None)
+        """Return the rows of number `n`; numbers are asked for in rising order."""
+        found = []
+        while (row := self._next) is not None and row[0] == n:
+            found.append(row)
+            self._next = next(self._rows, None)
         return found
 
 
-def attempt_record(n: int, row: Sequence[Any]) -> AttemptRecord:
-    """Read a delivery as the report shows it, from its columns."""
-    message_id, sent_at, media_index, settled_at, latency_ms, *answer = row
-    settled = timestamp(settled_at) if settled_at is not None else None
+def _attempt_record(n: int, row: tuple[Any, ...]) -> AttemptRecord:
+    """Read a delivery as the report shows it, from the columns of `_DELIVERIES`."""
+    _, message_id, sent_at, media_index, settled_at, latency_ms, status, reason, correlation = row
+    settled = None if settled_at is None else float(settled_at)  # a damaged journal may have a text
     return AttemptRecord(
-        n, message_id, timestamp(sent_at), media_index, settled, latency_ms, *answer
-    )
+        n, message_id, float(sent_at), media_index, settled,
+        latency_ms, status, reason, correlation,
+    )  # fmt: skip
 
 
 def _with_codes(*, coded: bool) -> str:
     """Return the query for transfers; older journals keep no codes."""
-    text = _TRANSFERS
+    text = _TRANSFERS.format(source=_SOURCE)
     for table in "tc":
         text = text.replace(f":code_{table}", f"{table}.reason_code" if coded else "NULL")
     return text
 
 
-def transfer_record(
-    row: Sequence[Any],
+def _transfer_record(
+    row: tuple[Any, ...],
     why_not_begun: str,
     wave: int | None,
     attempts: tuple[AttemptRecord, ...],
     callbacks: tuple[CallbackRecord, ...],
 ) -> TransferRecord:
     """Read a row of a run and what became of it, from the columns of `_TRANSFERS`."""
-    key, source, interaction_id, uri, ladder, action, plan_reason, *transfer = row
-    transfer_id, state, reason, message_id, latency_ms, media, *claim = transfer
-    code, claim_code, run_id, batch, claim_key, claim_state, claim_reason, *claim_rest = claim
-    claim_uri, *claim_rest = claim_rest
-    earlier = None
+    _, _, key, source, interaction_id, uri, ladder, action, plan_reason, *transfer = row
+    transfer_id, state, words, message_id, latency_ms, media, code, *claim = transfer
+    earlier = before = None
     if transfer_id is not None:
-        why = _Why(OUTCOMES[State(state)], reason, code)
-    elif (cause := SKIPS.get(Action(action))) is not None:
-        earlier = None if claim_state is None else Earlier(run_id, batch, claim_key)
-        why = _Why(Outcome.SKIPPED, plan_reason, cause)
-    elif claim_state is not None:
-        earlier = Earlier(run_id, batch, claim_key)
-        plan = Action(action)
-        why = _claimed(
-            plan, plan_reason, _Why(OUTCOMES[State(claim_state)], claim_reason, claim_code)
-        )
-        if why.outcome is not Outcome.IN_DOUBT and not same_destination(claim_uri, uri):
-            # only a new plan takes it up
-            moved = f"{why.outcome} to {claim_uri} since the plan: apply again"
-            why = _Why(Outcome.IN_DOUBT, moved, Code.MOVED_ELSEWHERE_SINCE)
-        if plan is not Action.UNCHANGED:
-            message_id, latency_ms, media = claim_rest
-    elif action == Action.NOT_SELECTED:
-        why = _Why(NOT_BEGUN, plan_reason, Code.NOT_SELECTED)
+        outcome = _OUTCOMES[state]
     else:
-        why = _Why(NOT_BEGUN, None, None)
-    before = None
-    if not why.outcome.was_begun and why.code is not Code.NOT_SELECTED:
-        before, why = why.words, _Why(why.outcome, why_not_begun, Code.NO_TURN)
+        (outcome, words, code), earlier, last = _of_plan(Action(action), plan_reason, uri, claim)
+        message_id, latency_ms, media = last
+    if not outcome.was_begun and code is not Code.NOT_SELECTED:
+        before, words, code = words, why_not_begun, Code.NO_TURN
     if attempts:
         if message_id is None:  # the last delivery was withdrawn: it was never one
             message_id = attempts[-1].message_id
         latency_ms = attempts[-1].latency_ms  # None without a reply: no earlier one's stands in
     return TransferRecord(
-        key, source, interaction_id, uri, why.outcome, why.words, message_id,
+        key, source, interaction_id, uri, wave, outcome, words, code, message_id,
         _media(ladder)[0],
-        _media(media) if media else None, latency_ms, attempts, callbacks, wave=wave,
-        reason_code=why.code, earlier=earlier, before=before,
+        _media(media) if media else None,
+        latency_ms, attempts, callbacks, None, earlier, before,
     )  # fmt: skip
+
+
+_OUTCOMES: Mapping[str, Outcome] = {state.value: outcome for state, outcome in OUTCOMES.items()}
+"""By a state's text: calling an enumeration takes half a microsecond, for each of a million."""
+
+
+def _of_plan(
+    action: Action, plan_reason: str | None, uri: str, claim: Sequence[Any]
+) -> tuple[_Why, Earlier | None, Sequence[Any]]:
+    """Return why a row that the run did not take up is as it is, and an earlier run's share in it.
+
+    That is its transfer, and the last delivery's id, latency and media. `claim` are the columns of
+    the transfer that the row claims.
+    """
+    code, run_id, batch, key, state, reason, claim_uri, *last = claim
+    earlier = None if state is None else Earlier(run_id, batch, key)
+    if (cause := SKIPS.get(action)) is not None:
+        return _Why(Outcome.SKIPPED, plan_reason, cause), earlier, _NO_DELIVERY
+    if state is None:
+        unselected = action is Action.NOT_SELECTED
+        why = _Why(NOT_BEGUN, plan_reason, Code.NOT_SELECTED) if unselected else _UNTOUCHED
+        return why, None, _NO_DELIVERY
+    why = _claimed(action, plan_reason, _Why(_OUTCOMES[state], reason, code))
+    if why.outcome is not Outcome.IN_DOUBT and not same_destination(claim_uri, uri):
+        # only a new plan takes it up
+        moved = f"{why.outcome} to {claim_uri} since the plan: apply again"
+        why = _Why(Outcome.IN_DOUBT, moved, Code.MOVED_ELSEWHERE_SINCE)
+    return why, earlier, _NO_DELIVERY if action is Action.UNCHANGED else last
 
 
 @lru_cache(maxsize=1024)
@@ -238,6 +292,10 @@ class _Why(NamedTuple):
     outcome: Outcome
     words: str | None
     code: str | None
+
+
+_UNTOUCHED = _Why(NOT_BEGUN, None, None)
+_NO_DELIVERY = (None, None, None)
 
 
 def _claimed(action: Action, plan_reason: str | None, claim: _Why) -> _Why:

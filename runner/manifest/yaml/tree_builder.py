@@ -35,7 +35,7 @@ from runner.manifest.yaml.scalars import NumberOutOfRange, is_plain_text, resolv
 from runner.manifest.yaml.syntax_errors import syntax_problem
 from runner.manifest.yaml.tree import Marks, Source, Tree, pack
 
-_parser: Callable[[str], Any] = PureParser  # slower than libyaml's, with the same events
+_parser: Callable[[Any], Any] = PureParser  # slower than libyaml's, with the same events
 with suppress(ImportError):  # PyYAML may have been built without libyaml
     _parser = import_module("yaml.cyaml").CParser
 
@@ -66,17 +66,32 @@ class _Halted(Exception):
 
 
 def build(
-    source: Source, problems: Collector, parser: Callable[[str], Any] | None = None
+    source: Source, problems: Collector, parser: Callable[[Any], Any] | None = None
 ) -> Tree | None:
     """Return the document, or None if its problems make it unusable."""
     with collection_paused():
         try:
-            return _Builder(source, problems).run((parser or _parser)(source.text).get_event)
+            return _Builder(source, problems).run(
+                (parser or _parser)(_Pieces(source.text)).get_event
+            )
         except _Halted:
             return None
         except yaml.YAMLError as error:
             problems.add(syntax_problem(error, source))
             return None
+
+
+class _Pieces:
+    """A text as a stream: of a text that it is given whole, libyaml's parser makes a copy."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._read = 0
+
+    def read(self, size: int) -> str:
+        """Return the next characters, at most `size`."""
+        begin, self._read = self._read, self._read + size
+        return self._text[begin : self._read]
 
 
 def _mark(event: Any) -> int:

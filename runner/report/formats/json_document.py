@@ -6,9 +6,8 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from itertools import chain
-from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -16,13 +15,13 @@ import orjson
 from runner.core.records.run_record import (
     IDENTITY,
     AttemptRecord,
-    CallbackRecord,
     Figures,
     RunRecord,
     TransferGroup,
     TransferRecord,
 )
 from runner.core.records.summary import rounded
+from runner.core.timestamps import timestamp
 from runner.report.model import Content, coarsened
 from runner.report.verdict import verdict_of
 
@@ -180,15 +179,13 @@ def transfer_json(transfer: TransferRecord, requested: Any, negotiated: Any) -> 
     The fields are those of the record: one that is added there is in report.json without a change
     here, unless it needs a form of its own.
     """
-    wire = dict(zip(_TRANSFER_FIELDS, _transfer_values(transfer), strict=True))
+    wire = transfer._asdict()
+    del wire["origin_uri"]  # the plan's page alone has it
     wire["media_requested"] = requested
     wire["media_negotiated"] = negotiated
     wire["latency_ms"] = rounded(transfer.latency_ms)
     wire["attempts"] = [_attempt_json(attempt) for attempt in transfer.attempts]
-    wire["callbacks"] = [
-        dict(zip(_CALLBACK_FIELDS, _callback_values(callback), strict=True))
-        for callback in transfer.callbacks
-    ]
+    wire["callbacks"] = [callback._asdict() for callback in transfer.callbacks]
     if transfer.earlier is None:
         del wire["earlier"]
     else:
@@ -199,25 +196,19 @@ def transfer_json(transfer: TransferRecord, requested: Any, negotiated: Any) -> 
 
 
 def _attempt_json(attempt: AttemptRecord) -> dict[str, Any]:
-    wire = dict(zip(_ATTEMPT_FIELDS, _attempt_values(attempt), strict=True))
+    wire = attempt._asdict()
+    del wire["media_index"]
+    wire["sent_at"] = timestamp(attempt.sent_at)
+    if attempt.settled_at is not None:
+        wire["settled_at"] = timestamp(attempt.settled_at)
     wire["latency_ms"] = rounded(attempt.latency_ms)
     if attempt.correlation_id is None:
         del wire["correlation_id"]
     return wire
 
 
-def _fields_of(record: type[Any], *, without: str | None = None) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(record) if each.name != without)
-
-
-_TRANSFER_FIELDS = _fields_of(TransferRecord, without="origin_uri")  # the plan's page alone has it
-assert _TRANSFER_FIELDS[: len(IDENTITY)] == IDENTITY  # noqa: S101 - a line begins with them
+assert TransferRecord._fields[: len(IDENTITY)] == IDENTITY  # noqa: S101 - a line begins with them
 _IDENTITY = ",".join(f'"{name}":"%s"' for name in IDENTITY)
-_ATTEMPT_FIELDS = _fields_of(AttemptRecord, without="media_index")
-_CALLBACK_FIELDS = _fields_of(CallbackRecord)
-_transfer_values = attrgetter(*_TRANSFER_FIELDS)
-_attempt_values = attrgetter(*_ATTEMPT_FIELDS)
-_callback_values = attrgetter(*_CALLBACK_FIELDS)
 
 
 def plain(value: Any, depth: int = 0) -> Any:

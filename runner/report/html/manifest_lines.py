@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.core.records.run_record import ReportSource
 
 _FROM = re.compile(r"""\bfrom\s*:\s*(?:"([^"]+)"|'([^']+)'|([^\s,}#]+))""")
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestLines:
+class ManifestLines(NamedTuple):
     """The manifest as the page shows it; `files` maps each file of rows to the line that names it."""
 
     name: str  # the file's name in a transfer's `source`

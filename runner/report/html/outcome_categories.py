@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.core.records.breakdown import (
     Breakdown,
@@ -25,8 +24,7 @@ PARTS_SHOWN = 20
 """Rows of a breakdown; the rest is one row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Category:
+class Category(NamedTuple):
     """A category of transfers: its name, its style on the page, and its rank."""
 
     word: str
@@ -101,8 +99,7 @@ def _foreseen(outcome: Outcome, code: str | None) -> int:
     return SENT if code is None else _FORESEEN.get(code, SENT)
 
 
-@dataclass(frozen=True, slots=True)
-class CategoryCounts:
+class CategoryCounts(NamedTuple):
     """A report's transfers counted by category, in all and in each breakdown."""
 
     counts: Mapping[int, int]

@@ -8,10 +8,9 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import (
     Environment,
@@ -49,8 +48,7 @@ _A_COUNT = re.compile(r"(\d) (?=[a-z])")
 """A number and its noun, which a line break must not separate."""
 
 
-@dataclass(frozen=True, slots=True)
-class BreakdownRow:
+class BreakdownRow(NamedTuple):
     """A row of a breakdown: a part of the batch, as a bar."""
 
     name: str

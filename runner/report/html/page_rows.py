@@ -220,11 +220,11 @@ class _Packer:
             attempt.media_index,
         ]
 
-    def _offset_ms(self, text: str | None) -> int | None:
-        at_s = None if text is None else seconds_or_none(text)
+    def _offset_ms(self, at_s: float | None) -> int | None:
         if at_s is None or self._start is None:
             return None
-        return round((at_s - self._start) * 1000)
+        # To the microsecond, as report.json has it.
+        return round((round(at_s * 1e6) / 1e6 - self._start) * 1000)
 
 
 def _json(value: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from runner.core.number_text import duration, figure, milliseconds, times
 from runner.core.records.latency import Latency, LatencyBin
@@ -21,16 +21,14 @@ _TIME_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 
 _DAY_S = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(NamedTuple):
     """A labelled position on an axis, in percent."""
 
     at: float
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(NamedTuple):
     """One panel of the timeline: an area, lines, and the ticks of its axis."""
 
     area: str  # an SVG path in percents
@@ -40,8 +38,7 @@ class Curve:
     y_ticks: tuple[Tick, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """An interval of the timeline with an event, in percent of its width."""
 
     kind: str  # lost | slowed | renewed | paused | wave | decision | gate
@@ -50,8 +47,7 @@ class Mark:
     caption: str
 
 
-@dataclass(frozen=True, slots=True)
-class TimelinePlot:
+class TimelinePlot(NamedTuple):
     """The timeline: frames sent and transfers settled per second above, frames in flight below."""
 
     pace: Curve
@@ -70,8 +66,7 @@ class TimelinePlot:
         return frozenset(mark.kind for mark in self.marks)
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """One bar of the histogram, in percent, with its caption."""
 
     x: float
@@ -81,8 +76,7 @@ class Bar:
     caption: str
 
 
-@dataclass(frozen=True, slots=True)
-class HistogramPlot:
+class HistogramPlot(NamedTuple):
     """The distribution of latencies on a logarithmic axis."""
 
     bars: tuple[Bar, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from runner.core.number_text import duration, figure
 from runner.core.records.run_record import TimelineEvent, TimelineEventKind
@@ -40,8 +40,7 @@ _SENTENCES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TimelineLine:
+class TimelineLine(NamedTuple):
     """One line of the timeline; `turn` is its style."""
 
     at: str
@@ -51,8 +50,7 @@ class TimelineLine:
     said: str | None = None  # the gateway's own text
 
 
-@dataclass(frozen=True, slots=True)
-class SessionTimeline:
+class SessionTimeline(NamedTuple):
     """The first lines, and the last lines if some in between are omitted."""
 
     first: tuple[TimelineLine, ...]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from runner.cli.app import app
+from runner.cli.app import command_line
 from runner.console.diagnostics.explanations import (
     Explanation,
     explanations,
@@ -151,6 +151,6 @@ def test_all_codes_are_listed_with_their_rule():
 def test_a_code_is_explained_whatever_its_case_and_an_unknown_one_refused(
     asked: list[str], code: int, expected: str
 ):
-    ended = CliRunner().invoke(app, ["explain", *asked])
+    ended = CliRunner().invoke(command_line(), ["explain", *asked])
     assert ended.exit_code == code
     assert expected in ended.output

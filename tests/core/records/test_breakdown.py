@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +15,18 @@ from runner.core.transfer.outcome import Outcome
 OPUS = {"audio": {"codec": "opus"}}
 VIDEO = {"audio": {"codec": "opus"}, "video": {"codec": "vp8"}}
 PLAIN = TransferRecord(
-    "k", "b.csv:2", "i", "genesys://queue/a", Outcome.TRANSFERRED, None, None, OPUS, None, None
+    "k",
+    "b.csv:2",
+    "i",
+    "genesys://queue/a",
+    None,
+    Outcome.TRANSFERRED,
+    None,
+    None,
+    None,
+    OPUS,
+    None,
+    None,
 )
 DONE, REFUSED = 0, 1
 
@@ -32,7 +42,7 @@ def partition(transfers: Iterator[TransferRecord], **dimensions: Any) -> Partiti
 
 
 def to(uri: str, count: int, outcome: Outcome = Outcome.TRANSFERRED) -> list[TransferRecord]:
-    return [replace(PLAIN, destination_uri=uri, outcome=outcome)] * count
+    return [PLAIN._replace(destination_uri=uri, outcome=outcome)] * count
 
 
 def test_trouble_comes_first_then_the_largest_and_the_rest_is_one():
@@ -45,7 +55,7 @@ def test_trouble_comes_first_then_the_largest_and_the_rest_is_one():
 
 
 def test_many_destinations_are_counted_in_bounded_memory_and_none_is_lost():
-    transfers = (replace(PLAIN, destination_uri=f"u{n}") for n in range(KEPT + 500))
+    transfers = (PLAIN._replace(destination_uri=f"u{n}") for n in range(KEPT + 500))
     (found,) = partition(transfers).breakdowns(10)
     assert found.rest is not None
     assert sum(part.total for part in found.parts) + found.rest.total == KEPT + 500
@@ -70,13 +80,13 @@ def test_a_dimension_that_no_transfer_has_is_not_there():
 def test_codecs_are_those_asked_for_and_those_that_the_gateway_named(
     requested: dict[str, Any], negotiated: dict[str, Any] | None, name: str
 ):
-    transfer = replace(PLAIN, media_requested=requested, media_negotiated=negotiated)
+    transfer = PLAIN._replace(media_requested=requested, media_negotiated=negotiated)
     assert Codecs()(transfer) == name
 
 
 def test_a_route_begins_where_a_plan_knows_it():
     assert route(PLAIN) == "genesys://queue/a"
-    assert route(replace(PLAIN, origin_uri="genesys://queue/z")) == (
+    assert route(PLAIN._replace(origin_uri="genesys://queue/z")) == (
         "genesys://queue/z → genesys://queue/a"
     )
 
@@ -88,12 +98,12 @@ def test_a_name_keeps_the_counts_of_each_kind():
 
 def test_a_wave_is_named_where_there_are_waves():
     assert wave(PLAIN) is None
-    assert wave(replace(PLAIN, wave=3)) == "wave 3"
+    assert wave(PLAIN._replace(wave=3)) == "wave 3"
 
 
 def test_neighbours_that_share_their_media_share_the_name():
     name = Codecs()
-    assert [name(PLAIN), name(PLAIN), name(replace(PLAIN, media_requested=VIDEO))] == [
+    assert [name(PLAIN), name(PLAIN), name(PLAIN._replace(media_requested=VIDEO))] == [
         "opus",
         "opus",
         "opus + vp8",
@@ -104,7 +114,7 @@ def test_neighbours_that_share_their_media_share_the_name():
 def test_counted_transfers_are_counted_like_each_of_them(names: int):
     outcomes = (Outcome.TRANSFERRED, Outcome.REJECTED, Outcome.TRANSFERRED)
     transfers = [
-        replace(PLAIN, destination_uri=f"q{n}", outcome=outcome, wave=1 if n % 2 else None)
+        PLAIN._replace(destination_uri=f"q{n}", outcome=outcome, wave=1 if n % 2 else None)
         for outcome in outcomes
         for n in range(names)
     ]
@@ -114,7 +124,7 @@ def test_counted_transfers_are_counted_like_each_of_them(names: int):
     counts = Counter((t.destination_uri, t.outcome) for t in transfers)
     firsts = {(t.destination_uri, t.outcome): t for t in reversed(transfers)}
     alike.add_alike((firsts[name], count) for name, count in counts.items())
-    alike.add_alike([(replace(PLAIN, destination_uri="q1", wave=1), 2)])
-    each.add_all([replace(PLAIN, destination_uri="q1", wave=1)] * 2)
+    alike.add_alike([(PLAIN._replace(destination_uri="q1", wave=1), 2)])
+    each.add_all([PLAIN._replace(destination_uri="q1", wave=1)] * 2)
     assert alike.breakdowns(20) == each.breakdowns(20)
     assert alike.kinds == each.kinds

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,15 +29,16 @@ def record(
         source="m.yaml:9",
         interaction_id="i",
         destination_uri="tel:+15550100",
+        wave=None,
         outcome=outcome,
         reason=reason,
+        reason_code=None,
         message_id=None,
         media_requested={},
         media_negotiated=None,
         latency_ms=latency_ms,
         attempts=tuple(
-            AttemptRecord(n, f"m{n}", "2026-12-01T21:00:00Z", index)
-            for n, index in enumerate(media, start=1)
+            AttemptRecord(n, f"m{n}", 0.0, index) for n, index in enumerate(media, start=1)
         ),
         callbacks=tuple(CallbackRecord("crm", "w", outcome, state, 1) for state in callbacks),
     )
@@ -116,7 +115,7 @@ def test_latencies_are_rounded_to_microseconds():
 def test_a_callback_that_was_tried_in_vain_counts_as_failed_though_the_next_run_owes_it():
     transfers = [record(callbacks=("delivered", "failed", "pending", "suppressed", "delivered"))]
     untried = CallbackRecord("crm", "w", Outcome.TRANSFERRED, "pending", 0)
-    transfers.append(replace(transfers[0], callbacks=(untried,)))
+    transfers.append(transfers[0]._replace(callbacks=(untried,)))
     assert summarize(transfers, Figures()).to_json()["callbacks"] == {"delivered": 2, "failed": 2}
 
 
@@ -150,8 +149,7 @@ def test_a_gateway_that_words_every_refusal_anew_does_not_fill_the_memory():
 
 def doubt(n: int, *, source: str | None = None, words: str = "no reply within 10 s"):
     transfer = record(Outcome.IN_DOUBT, key=f"k{n}", reason=words)
-    return replace(
-        transfer,
+    return transfer._replace(
         source=source or f"m.yaml:{n}",
         reason_code=Code.NO_REPLY,
         earlier=Earlier(f"run-{n}", "night", f"k{n}"),
@@ -178,7 +176,7 @@ def test_what_one_place_selected_is_named_by_its_keys():
 
 def test_a_gateways_words_are_a_cause_each():
     said = [
-        replace(record(Outcome.REJECTED, reason=words), reason_code="transfer_rejected")
+        record(Outcome.REJECTED, reason=words)._replace(reason_code="transfer_rejected")
         for words in ("queue full", "closed", "queue full")
     ]
     groups = summarize(said, Figures()).groups
@@ -193,7 +191,7 @@ def test_a_gateways_words_are_a_cause_each():
         ([record()], False),
         ([record(Outcome.IN_DOUBT)], False),
         ([record(Outcome.UNATTEMPTED)], False),
-        ([replace(record(Outcome.UNATTEMPTED), reason_code=Code.NOT_SELECTED)], True),
+        ([record(Outcome.UNATTEMPTED)._replace(reason_code=Code.NOT_SELECTED)], True),
         ([record(Outcome.SKIPPED, media=(0,))], False),
     ],
 )
@@ -204,6 +202,6 @@ def test_a_run_finds_nothing_to_do_where_nothing_is_delivered_settled_or_left(
 
 
 def test_a_groups_cause_is_named_by_its_code():
-    left = replace(record(Outcome.UNATTEMPTED, reason="x"), reason_code=Code.NOT_SELECTED)
+    left = record(Outcome.UNATTEMPTED, reason="x")._replace(reason_code=Code.NOT_SELECTED)
     (group,) = summarize([left], Figures()).groups
     assert group.cause == cause_of(Code.NOT_SELECTED, "x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,36 @@ def test_a_late_yes_to_an_earlier_run_is_the_outcome_of_what_had_no_turn(
     started(store, journal, manifest_rows(2))
     first.go("k0", Event.ACCEPTED)
     assert outcomes(journal) == {"k0": "transferred", "k1": "unattempted"}
+
+
+def test_rows_counted_together_add_up_to_the_report_by_destination_media_and_outcome(
+    journal: JournalAccess, store: JournalStore
+):
+    opus, pcmu = ({"audio": {"codec": codec}} for codec in ("opus", "pcmu"))
+    first = started(store, journal, manifest_rows(3))
+    first.go("k0", Event.INTENT, Event.ACCEPTED)
+    first.go("k1", Event.INTENT, Event.LOST)
+    first.go("k2", Event.EXCLUDED)
+    rows = [
+        replace(row, destination_uri=HERE if n % 2 else THERE)
+        for n, row in enumerate(manifest_rows(10))
+    ]
+    second = started(store, journal, [*manifest_rows(3), *rows[3:]])
+    for key, media in (("k4", opus), ("k5", opus), ("k6", opus), ("k8", pcmu)):
+        store.record([second.go(key, Event.INTENT).answer(Event.ACCEPTED, media=media)])
+    second.go("k7", Event.INTENT, Event.DENIED)
+    with journal.open_history() as history:
+        source = history.report_source(store.run_no)
+        assert source.counts is not None
+        counted = [(_shared(record), alike) for record, alike in source.counts()]
+        each = Counter(map(_shared, source.transfers()))
+    assert counted == list(each.items())  # in the order of the first of each
+    assert len(each) > 6
+
+
+def _shared(record: TransferRecord) -> tuple[str, str, str, str]:
+    media = (str(record.media_requested), str(record.media_negotiated))
+    return record.destination_uri, record.outcome.value, *media
 
 
 def test_what_a_later_run_carried_out_changes_no_earlier_report(

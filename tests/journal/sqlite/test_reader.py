@@ -142,8 +142,8 @@ def test_a_transfer_tells_its_deliveries(store: Store):
     assert record.media_requested == VOICE.to_json()
     assert record.media_negotiated == {"audio": {"codec": "g722"}}
     assert [(a.n, a.status, a.settled_at) for a in record.attempts] == [
-        (1, "limited", "2027-01-15T08:00:00.000000Z"),
-        (2, "fine", "2027-01-15T08:00:00.000000Z"),
+        (1, "limited", AT),
+        (2, "fine", AT),
     ]
     assert record.message_id == record.attempts[-1].message_id
     assert told(store, "k1").attempts == ()
@@ -368,6 +368,22 @@ def test_a_damaged_file_is_a_storage_error_wherever_it_is_asked(store: Store):
         with pytest.raises(StorageError, match=r"cannot be read .*production|production.*cannot"):
             ask()
     reader.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "deliveries SET sent_at = 'x'",
+        "deliveries SET settled_at = x'ff'",
+        "transfers SET state = 'x'",
+    ],
+)
+def test_a_damaged_value_is_a_storage_error_before_anything_renders_it(store: Store, damage: str):
+    begun(store, manifest_rows(1)).go("k0", INTENT, LOST)
+    with closing(sqlite3.connect(store.path)) as connection, connection:
+        connection.execute(f"UPDATE {damage}")
+    with pytest.raises(StorageError, match="a value in it is not as it was written"):
+        list(source(store).transfers())
 
 
 def test_nothing_can_be_written_through_a_reader(store: Store):

@@ -1,0 +1,72 @@
+"""Runs every benchmark and prints one table: the one that docs/performance.md holds.
+
+    python benchmarks/all.py [--write]
+
+`--write` puts the table into the document, with date, machine and command, and draws its picture. Exit
+code 1 if a goal is missed. The scripts' variables set other sizes.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import genesys
+import loading
+import memory
+import picture
+import report
+import stored_run
+import throughput
+from table import HEADER, ROUNDS, Row, print_rows
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- written by benchmarks/all.py -->", "<!-- end of the table -->"
+
+
+def rows() -> Iterator[Row]:
+    """Yield the rows of every script."""
+    for script in (loading, stored_run, throughput, memory, report, genesys):
+        with tempfile.TemporaryDirectory() as folder:
+            yield from script.rows(Path(folder))
+
+
+def written(measured: Sequence[Row]) -> None:
+    """Put the rows into the document."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+    said = (
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} with Python {platform.python_version()} on"
+        f" {os.cpu_count()} processors ({platform.machine()}, {platform.system()}), load {load} at the"
+        f" end, rounds: {ROUNDS}. Command: `make bench`."
+    )
+    table = "\n".join([HEADER, *map(str, measured)])
+    made = f"{BEGIN}\n{said}\n\n{table}\n{END}"
+    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
+    DOCUMENT.write_text(pattern.sub(lambda _: made, text), encoding="utf-8")
+    picture.main()
+
+
+def main() -> int:
+    """Print the table, and write it where that is asked for."""
+    measured: list[Row] = []
+
+    def kept() -> Iterator[Row]:
+        for row in rows():
+            measured.append(row)
+            yield row
+
+    code = print_rows(kept())
+    if "--write" in sys.argv[1:]:
+        written(measured)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
