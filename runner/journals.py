@@ -17,7 +17,13 @@ from runner.journal.filesystem import default_folder, without_link
 from runner.journal.gateway_registry import FileGatewayEntry, state_folder
 from runner.journal.sqlite.access import SqliteJournal
 from runner.ports.fleet import Fleet, FleetWorker
-from runner.ports.journal_access import Durability, GatewayEntry, JournalAccess, ServerCheck
+from runner.ports.journal_access import (
+    Durability,
+    GatewayEntry,
+    Imported,
+    JournalAccess,
+    ServerCheck,
+)
 
 
 def _postgres(location: JournalLocation) -> JournalAccess:
@@ -51,6 +57,17 @@ def upgrade_journal(location: JournalLocation) -> None:
     from runner.journal.postgres.administration import upgrade  # noqa: PLC0415
 
     upgrade(location)
+
+
+def import_journal(file: Path, location: JournalLocation) -> Imported:
+    """Bring a file's history into a lane of a database. Raises `UsageError`, `StorageError`."""
+    _database(location)
+    from runner.journal.postgres.connection import JournalUrl  # noqa: PLC0415
+    from runner.journal.postgres.lane_import import import_history  # noqa: PLC0415
+    from runner.journal.sqlite.export import SqliteExport  # noqa: PLC0415
+
+    with SqliteExport(without_link(file)) as export:
+        return import_history(JournalUrl.parse(location.text), export)
 
 
 def fleet_at(location: JournalLocation) -> Fleet:

@@ -43,7 +43,7 @@ audit_group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit_group, name="audit", help="Check the audit log.")
 
 journal_group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(journal_group, name="journal", help="Make and check a journal in a database.")
+app.add_typer(journal_group, name="journal", help="Make, check and fill a journal in a database.")
 
 reports_group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(reports_group, name="reports", help="Remove old report folders.")
@@ -92,3 +92,4 @@ reports_group.command(cls=GroupedCommand)(prune.prune)
 journal_group.command(cls=GroupedCommand)(journal.create)
 journal_group.command(cls=GroupedCommand)(journal.check)
 journal_group.command(cls=GroupedCommand)(journal.upgrade)
+journal_group.command(name="import", cls=GroupedCommand)(journal.import_)

@@ -224,6 +224,15 @@ class ServerCheck(NamedTuple):
     holds: bool
 
 
+class Imported(NamedTuple):
+    """A history that another database's journal goes on with."""
+
+    journal: str  # its address from now on
+    before: str  # its address until then
+    seq: int  # its last event there
+    is_new: bool  # False: an earlier import had brought it already
+
+
 @dataclass(frozen=True, slots=True)
 class KnownHistory:
     """What the last run of a gateway left. `seq` and `head` are of the last event that it saw."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -18,6 +17,7 @@ from runner.journal.postgres.connection import (
     Connection,
     JournalUrl,
     ask,
+    check_made,
     connect,
     identity_of,
     is_made,
@@ -289,11 +289,7 @@ class LaneLock:
 
     def _name(self, connection: Connection) -> str:
         """Return the lane's name, its row made if there was none. Raises `UsageError`."""
-        if not is_made(connection):
-            raise UsageError(
-                f"the database of {self._url} has no journal; make it once with:"
-                f" runner journal create {shlex.quote(self._url.database)}"
-            )
+        check_made(connection, self._url)
         name = self._lane
         if name is None:
             lanes = ask(connection, _MADE)

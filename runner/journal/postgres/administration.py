@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from contextlib import closing
 
@@ -12,6 +11,7 @@ from runner.journal.postgres.connection import (
     Connection,
     JournalUrl,
     ask,
+    check_made,
     connect,
     is_made,
     translated,
@@ -54,10 +54,7 @@ def upgrade(location: JournalLocation) -> None:
     """
     url = JournalUrl.parse(location.text)
     with closing(connect(url)) as connection, translated(url):
-        if not is_made(connection):
-            raise UsageError(
-                f"the database of {url} has no journal; make it with: runner journal create {url}"
-            )
+        check_made(connection, url)
         with connection.transaction():
             connection.execute(FLEET.encode(), prepare=False)
 
@@ -69,11 +66,7 @@ def check(location: JournalLocation) -> Sequence[ServerCheck]:
     """
     url = JournalUrl.parse(location.text)
     with closing(connect(url)) as connection, translated(url):
-        if not is_made(connection):
-            raise UsageError(
-                f"the database of {url} has no journal;"
-                f" make it with: runner journal create {shlex.quote(str(url))}"
-            )
+        check_made(connection, url)
         check_pooling(url, connection)
         version, checksums, standbys, durability, lanes = ask(connection, _SETTINGS)[0]
         has_standbys = bool(standbys)

@@ -21,7 +21,7 @@ from runner.core.transfer.plan_decision import SKIPS, Action, Claim
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import NOT_BEGUN, OUTCOMES, State
 from runner.journal.sqlite.connection import connect, has_table, lacking_columns, reading
-from runner.journal.sqlite.format_check import read_waived
+from runner.journal.sqlite.format_check import read_waived, refuse_imported
 from runner.journal.sqlite.interaction_history import claims_of
 from runner.journal.sqlite.manifest_store import read_manifest
 from runner.journal.sqlite.report_query import audit, decisions_of, read_figures, transfers
@@ -155,10 +155,11 @@ class Reader:
         return self._meta()["origin"]
 
     def check(self) -> None:
-        """Raise `StorageError` if the file is not a journal."""
+        """Raise `StorageError` if the file is not a journal, or its history goes on elsewhere."""
         with reading(self.path):
             if missing := {"lineage", "environment", "origin"} - self._meta().keys():
                 raise KeyError(*missing)
+        refuse_imported(self._meta(), self.path)
 
     def runs(self, limit: int) -> list[JournalledRun]:
         """Return the newest runs, newest first."""
