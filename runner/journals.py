@@ -18,6 +18,7 @@ from runner.journal.gateway_registry import FileGatewayEntry, state_folder
 from runner.journal.sqlite.access import SqliteJournal
 from runner.ports.fleet import Fleet, FleetWorker
 from runner.ports.journal_access import (
+    Adopted,
     Durability,
     GatewayEntry,
     Imported,
@@ -68,6 +69,16 @@ def import_journal(file: Path, location: JournalLocation) -> Imported:
 
     with SqliteExport(without_link(file)) as export:
         return import_history(JournalUrl.parse(location.text), export)
+
+
+def adopt_journal(
+    location: JournalLocation, *, reason: str, by: str, timeout_s: float
+) -> Sequence[Adopted]:
+    """Accept a restored or failed-over database. Raises `UsageError`, `Locked`, `StorageError`."""
+    _database(location)
+    from runner.journal.postgres.adoption import adopt  # noqa: PLC0415
+
+    return adopt(location, reason=reason, by=by, timeout_s=timeout_s)
 
 
 def fleet_at(location: JournalLocation) -> Fleet:

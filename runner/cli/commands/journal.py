@@ -99,3 +99,39 @@ def import_(
             f"{imported.before}: {imported.seq:,} events {how}; the file is refused from now on\n"
             f"name the journal with {shell_line(('--journal', imported.journal))}\n"
         )
+
+
+def adopt(
+    url: _Url,
+    *,
+    reason: Annotated[
+        str,
+        typer.Option(
+            "--reason",
+            help="Why it may be used, and what you did about what it lacks; the audit log keeps it.",
+            show_default=False,
+        ),
+    ],
+    lock_timeout: options.LockTimeout = None,
+) -> None:
+    """Accept a database that was restored, copied or failed over, by your word.
+
+    Each of its lanes records it, and no host asks for what it saw before.
+    """
+    from runner.app.journal_adopt import adopt_database
+    from runner.cli.output import boundary
+    from runner.core.journal_location import JournalLocation
+
+    console = options.OutputOptions().console()
+    with boundary(console):
+        for each in adopt_database(JournalLocation(url), reason, lock_timeout):
+            end = (
+                "it has no run"
+                if each.last is None
+                else f"its last run's last event is of {each.last}"
+            )
+            console.out.write(f"{each.lane}: adopted by event {each.seq:,}; {end}\n")
+        console.out.write(
+            "what was moved after that is not in it: compare the reports of later runs before you"
+            " apply\n"
+        )

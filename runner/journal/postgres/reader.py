@@ -24,6 +24,7 @@ from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import State
 from runner.journal.postgres.claims import claims
 from runner.journal.postgres.connection import JournalUrl, ask, connect
+from runner.journal.postgres.lane_meta import provenance_of
 from runner.journal.postgres.lease import LAPSED
 from runner.journal.postgres.reading import reading
 from runner.journal.postgres.report_query import audit, transfers
@@ -43,6 +44,7 @@ from runner.ports.history import (
     JournalledRun,
     KeyedTransfer,
     PendingCallback,
+    Provenance,
     RunMoves,
 )
 
@@ -443,6 +445,11 @@ class Reader:
         """Return the heads that a run with --new-history did without."""
         with reading(self._url):
             return frozenset(json.loads(self._meta().get("waived", "[]")))
+
+    def provenance(self) -> Provenance:
+        """Return the server that the lane was written on last, and the adoptions of its database."""
+        with reading(self._url):
+            return provenance_of(self._meta())
 
     def chain(self) -> Iterator[AuditEntry]:
         """Yield every event of the lane, oldest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +18,17 @@ from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event, State, step
 from runner.journal.postgres.batch import RECORD, batches, columns, owed_by, row_of, storable
 from runner.journal.postgres.connection import Connection, ask, translated
+from runner.journal.postgres.lane_meta import SERVER, caveats_of, provenance_of
 from runner.journal.postgres.lane_session import LaneSession
 from runner.journal.sqlite.entry_rows import body_of
 from runner.ports import Entry, Note
-from runner.ports.history import History
+from runner.ports.history import History, Provenance
 
 if TYPE_CHECKING:
     from runner.journal.writer import JournalWriter
 
 _META = "SELECT name, value FROM runner.meta WHERE lane = %(lane)s"
+_DURABILITY = "SELECT value FROM runner.journal WHERE name = 'durability'"
 _SET_META = (
     "INSERT INTO runner.meta(lane, name, value) VALUES (%(lane)s, %(name)s, %(value)s)"
     " ON CONFLICT (lane, name) DO UPDATE SET value = excluded.value"
@@ -96,7 +99,7 @@ class Store:
             meta = self._meta()
             self.is_new = "lineage" not in meta
             ((self.last_transfer_id,),) = self._ask(_NEWEST)
-        wanted = {"origin": origin}
+        wanted = {"origin": origin, SERVER: str(session.server)}
         if self.is_new:
             wanted |= {"environment": environment, "lineage": secrets.token_hex(16)}
         elif meta["origin"] != origin and self.last_transfer_id:
@@ -105,7 +108,7 @@ class Store:
                 f" not to {origin}; name another journal with --journal"
             )
         if wanted.items() - meta.items():
-            self._commit([], lambda connection: self._set(connection, wanted))
+            self._commit(_moved(meta, wanted), lambda connection: self._set(connection, wanted))
         self.lineage_id = (meta | wanted)["lineage"]
 
     @property
@@ -160,6 +163,17 @@ class Store:
         """Return the heads that a run with --new-history did without."""
         with translated(self._session.url):
             return frozenset(json.loads(self._meta().get("waived", "[]")))
+
+    def provenance(self) -> Provenance:
+        """Return the server that the lane is written on, and the adoptions of its database."""
+        with translated(self._session.url):
+            return provenance_of(self._meta())
+
+    def caveats(self) -> Sequence[str]:
+        """Return what a failover may lose, and who accepted a database that may have lost it."""
+        with translated(self._session.url):
+            ((durability,),) = self._ask(_DURABILITY)
+            return caveats_of(self._meta(), str(durability))
 
     def waive(self, heads: Collection[str], *, at: float) -> None:
         """Store that the run does without the histories that have these heads."""
@@ -329,6 +343,14 @@ class Store:
 
     def _meta(self) -> dict[str, str]:
         return {str(name): str(value) for name, value in self._ask(_META)}
+
+
+def _moved(before: Mapping[str, str], now: Mapping[str, str]) -> Sequence[Note]:
+    """Return the event of a lane that a promoted standby goes on with; none: the same server."""
+    if SERVER not in before or before[SERVER] == now[SERVER]:
+        return []
+    servers = {"server_before": before[SERVER], "server": now[SERVER]}
+    return [Note("database failed over", time.time(), servers)]
 
 
 def _together(connection: Connection, write: _Write) -> None:

@@ -28,11 +28,13 @@ from runner.journal.sqlite.report_query import audit, decisions_of, read_figures
 from runner.ports import Doubt, Intent, JournalledTransfer
 from runner.ports.history import (
     LATEST,
+    NO_PROVENANCE,
     ChainPosition,
     HeldTransfer,
     JournalledRun,
     KeyedTransfer,
     PendingCallback,
+    Provenance,
     RunMoves,
 )
 
@@ -250,6 +252,10 @@ class Reader:
     def waived(self) -> frozenset[str]:
         """Return the chain heads that were waived by --new-history."""
         return read_waived(self._meta())
+
+    def provenance(self) -> Provenance:
+        """Return none: a file is known by its place."""
+        return NO_PROVENANCE
 
     def last_transfer_id(self) -> int:
         """Return the newest transfer's id; 0: there is none."""

@@ -34,7 +34,7 @@ from runner.journal.sqlite.manifest_store import MANIFESTS, keep_manifest
 from runner.journal.sqlite.schema import FORMAT, JOURNAL, LEFT_OUT
 from runner.journal.sqlite.state_check import check_states, store_digest
 from runner.ports import Entry, Note
-from runner.ports.history import History
+from runner.ports.history import NO_PROVENANCE, History, Provenance
 
 if TYPE_CHECKING:
     from runner.journal.writer import JournalWriter
@@ -119,6 +119,14 @@ class Store:
         with _translated(self.path):
             meta = self._connection.execute("SELECT name, value FROM meta").fetchall()
         return read_waived(dict(meta))
+
+    def provenance(self) -> Provenance:
+        """Return none: a file is known by its place."""
+        return NO_PROVENANCE
+
+    def caveats(self) -> Sequence[str]:
+        """Return nothing: what is acknowledged is on this host's disk."""
+        return ()
 
     def waive(self, heads: Collection[str], *, at: float) -> None:
         """Store that the run does without the histories that have these heads."""
