@@ -16,11 +16,20 @@ from runner.core.transfer.plan_decision import Decision
 from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event, State, step
-from runner.journal.postgres.batch import RECORD, batches, columns, owed_by, row_of, storable
+from runner.journal.event_body import body_of
+from runner.journal.postgres.batch import (
+    MOST_AT_ONCE,
+    RECORD,
+    batches,
+    columns,
+    owed_by,
+    row_of,
+    storable,
+)
 from runner.journal.postgres.connection import Connection, ask, translated
 from runner.journal.postgres.lane_meta import SERVER, caveats_of, provenance_of
 from runner.journal.postgres.lane_session import LaneSession
-from runner.journal.sqlite.entry_rows import body_of
+from runner.journal.sql_lists import IN_UNDER_WAY
 from runner.ports import Entry, Note
 from runner.ports.history import History, Provenance
 
@@ -62,9 +71,9 @@ _COPY_ROWS = (
     " failed_as, left_out) FROM STDIN"
 )
 _INTERRUPTED = (
-    "SELECT t.id, t.version, max(d.n), t.state FROM runner.transfers t"
+    "SELECT t.id, t.version, max(d.n), t.state FROM runner.transfers t"  # noqa: S608 - of constants
     " JOIN runner.deliveries d ON d.lane = t.lane AND d.transfer = t.id"
-    " WHERE t.lane = %(lane)s AND t.state IN ('sending', 'resending') GROUP BY t.lane, t.id"
+    f" WHERE t.lane = %(lane)s AND t.state {IN_UNDER_WAY} GROUP BY t.lane, t.id"
     " ORDER BY t.id"
 )
 _LOSE_TRANSFER = (
@@ -89,6 +98,8 @@ class Store:
     Raises `StorageError`, after which the store must not be used again, and `Fenced` once another
     process owns the lane.
     """
+
+    most_at_once = MOST_AT_ONCE
 
     def __init__(self, session: LaneSession, *, environment: str, origin: str) -> None:
         self._session = session

@@ -11,6 +11,7 @@ from typing import Any, Self
 from runner.core.errors import StorageError, UsageError
 from runner.core.records.audit_chain import GENESIS
 from runner.journal.export import META, TABLES
+from runner.journal.sql_lists import IN_HELD
 from runner.journal.sqlite.access import SqliteLock
 from runner.journal.sqlite.connection import connect, has_table, reading
 from runner.journal.sqlite.format_check import MOVED, destination_of
@@ -18,7 +19,7 @@ from runner.journal.sqlite.schema import FORMAT
 
 _LEFT_OUT = "EXISTS (SELECT 1 FROM left_out x WHERE x.run = rows.run AND x.n = rows.n)"
 _HELD_TWICE = (
-    "SELECT interaction FROM transfers WHERE state IN ('sending', 'unknown', 'resending')"
+    f"SELECT interaction FROM transfers WHERE state {IN_HELD}"  # noqa: S608 - of constants
     " GROUP BY interaction HAVING count(*) > 1 LIMIT 1"
 )
 _KEYS = {"manifests": "sha256", "ladders": "id", "runs": "no", "rows": "run, n", "outbox": "no"}

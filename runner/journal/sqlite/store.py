@@ -21,6 +21,8 @@ from runner.core.transfer.plan_decision import Decision
 from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event, State, step
+from runner.journal.event_body import body_of
+from runner.journal.sql_lists import IN_UNDER_WAY
 from runner.journal.sqlite.connection import (
     DAMAGE,
     add_columns,
@@ -28,7 +30,7 @@ from runner.journal.sqlite.connection import (
     index_claims,
     index_messages,
 )
-from runner.journal.sqlite.entry_rows import MOST_AT_ONCE, body_of, prepare, record, row_of
+from runner.journal.sqlite.entry_rows import MOST_AT_ONCE, prepare, record, row_of
 from runner.journal.sqlite.format_check import WAIVED, claim, read_waived
 from runner.journal.sqlite.manifest_store import MANIFESTS, keep_manifest
 from runner.journal.sqlite.schema import FORMAT, JOURNAL, LEFT_OUT
@@ -61,6 +63,8 @@ class Store:
 
     Raises `StorageError`, after which the store must not be used again.
     """
+
+    most_at_once = MOST_AT_ONCE
 
     def __init__(self, path: Path, *, environment: str, origin: str) -> None:
         self.path = path
@@ -158,9 +162,9 @@ class Store:
         """Return (id, version, delivery, state) of transfers that a dead run left under way."""
         with _translated(self.path):
             return self._connection.execute(
-                "SELECT t.id, t.version, max(d.n), t.state FROM transfers t"
+                "SELECT t.id, t.version, max(d.n), t.state FROM transfers t"  # noqa: S608 - of constants
                 " JOIN deliveries d ON d.transfer = t.id"
-                " WHERE t.state IN ('sending', 'resending') GROUP BY t.id"
+                f" WHERE t.state {IN_UNDER_WAY} GROUP BY t.id"
             ).fetchall()
 
     def recover(self, *, at: float) -> int:
