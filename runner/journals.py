@@ -140,6 +140,8 @@ def journal_at(location: JournalLocation) -> JournalAccess:
     Raises `UsageError` for a URL of an unknown database, or a misspelt one. As a file's path it would be a new journal
     without history.
     """
+    if not location.text.strip():
+        raise UsageError("the journal's name is empty; name a file or a database with --journal")
     found = _SCHEME.match(location.text)
     if not found and _MISSPELT.match(location.text):
         raise UsageError(
