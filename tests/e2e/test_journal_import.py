@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ def test_half_is_applied_with_a_file_and_the_rest_after_its_import(
     assert half.code == 6, half.ended.err
 
     url, file = fresh_database(), ".runner/foreign.db"
+    shutil.copy(harness.folder / file, harness.folder / "copy.db")
     imported = harness.run("journal", "import", file, url, "--manifest", "batch.yaml")
     assert imported.code == 0, imported.err
     named = shlex.split(imported.out.splitlines()[-1].rpartition("with ")[2])
@@ -46,6 +48,9 @@ def test_half_is_applied_with_a_file_and_the_rest_after_its_import(
 
     rest = harness.run("apply", "batch.yaml", "--journal", url)
     assert rest.code == 6, rest.err
+    copy = harness.run("apply", "batch.yaml", "--journal", "copy.db")
+    assert copy.code == 74, copy
+    assert "is a copy of" in copy.err
     moved = [effect.interaction_id for effect in gateway.effects]
     assert sorted(moved) == sorted(f"i-{n}" for n in range(8) if n != 1)
     verified = harness.run("audit", "verify", "latest", "--journal", url)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from runner.core.errors import UsageError
 from runner.core.journal_location import JournalLocation
+from runner.journal.postgres.access import MADE
 from runner.journal.postgres.connection import (
     Connection,
     JournalUrl,
@@ -19,6 +20,7 @@ from runner.journal.postgres.connection import (
 from runner.journal.postgres.fleet_schema import FLEET
 from runner.journal.postgres.lane_session import SYNCHRONOUS, check_pooling
 from runner.journal.postgres.schema import FORMAT, SCHEMA
+from runner.journal.postgres.server_identity import known_server, server_of
 from runner.ports.journal_access import Durability, ServerCheck
 
 _ADD = "INSERT INTO runner.journal(name, value) VALUES (%(name)s, %(value)s)"
@@ -81,7 +83,18 @@ def check(location: JournalLocation) -> Sequence[ServerCheck]:
                 holds=durability != SYNCHRONOUS or has_standbys,
             ),
             ServerCheck(f"{lanes} lane(s)", holds=True),
+            *_check_lanes(connection),
         ]
+
+
+def _check_lanes(connection: Connection) -> Iterator[ServerCheck]:
+    """Yield the lanes that were written on a server that this one does not continue."""
+    here = server_of(connection)
+    for lane, name in ask(connection, MADE):
+        known, is_lossless = known_server(connection, lane)
+        what = None if known is None else here.since(known, is_lossless=is_lossless)
+        if what is not None:
+            yield ServerCheck(f"lane {name} is whole: {what}, see `journal adopt`", holds=False)
 
 
 def _check_standbys(connection: Connection, url: JournalUrl) -> None:

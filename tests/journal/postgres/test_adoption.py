@@ -12,6 +12,7 @@ from runner.core.errors import Locked, StorageError, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.transfer.states import Event
 from runner.journal.postgres.access import PostgresJournal
+from runner.journal.postgres.administration import check
 from runner.journal.postgres.adoption import adopt
 from runner.journal.postgres.connection import JournalUrl, connect
 from runner.journal.postgres.server_identity import ServerIdentity, server_of
@@ -83,6 +84,8 @@ def test_a_lane_that_was_written_elsewhere_is_refused_until_it_is_adopted(
     with pytest.raises(StorageError, match="runner journal adopt") as error:
         use(database.journal)
     assert "would be moved twice" in str(error.value)
+    doubted = [each.what for each in check(database.journal.location) if not each.holds]
+    assert [what for what in doubted if "lane edge is whole: it" in what]
     with database.journal.open_history() as history:  # it is read, to be judged
         assert len(history.runs(9)) == 1
     [adopted] = adopt(
