@@ -267,6 +267,8 @@ class LaneSession:
 
     def _opened(self) -> Connection:
         connection = connect(self.url)
+        # A server that goes down warns, too. What was asked of it is asked here once more.
+        self._warning = None
         connection.add_notice_handler(self._take_notice)
         with translated(self.url):
             self._mark = mark(connection)
