@@ -62,6 +62,10 @@ _CONFIRM = (
 _POSITION = "SELECT epoch, seq, head FROM runner.lanes WHERE lane = %(lane)s"
 
 
+_GOING_DOWN = frozenset({errors.AdminShutdown.sqlstate, errors.CrashShutdown.sqlstate})
+"""Of warnings that a connection ends: no answer to a commit follows them, whatever came before."""
+
+
 class LaneSession:
     """A lane that this process owns. Raises `Fenced` once another does, and `StorageError`.
 
@@ -267,8 +271,7 @@ class LaneSession:
 
     def _opened(self) -> Connection:
         connection = connect(self.url)
-        # A server that goes down warns, too. What was asked of it is asked here once more.
-        self._warning = None
+        self._warning = None  # what was asked of another server is asked here once more
         connection.add_notice_handler(self._take_notice)
         with translated(self.url):
             self._mark = mark(connection)
@@ -276,7 +279,7 @@ class LaneSession:
         return connection
 
     def _take_notice(self, notice: errors.Diagnostic) -> None:
-        if notice.severity_nonlocalized == "WARNING":
+        if notice.severity_nonlocalized == "WARNING" and notice.sqlstate not in _GOING_DOWN:
             self._warning = notice.message_primary
 
     def _acknowledged(self, asked_at: float) -> None:

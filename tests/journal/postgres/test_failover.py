@@ -101,12 +101,15 @@ def test_the_owner_goes_on_nothing_is_lost_and_the_next_one_is_not_refused(
         is_busy = threading.Event()
         failover = threading.Thread(target=fail_over, args=(pair, is_busy))
         failover.start()
-        while failover.is_alive() or not is_busy.is_set():
-            store.record([note()])
-            acknowledged.append((store.seq, store.head))
-            if len(acknowledged) > round_no:
-                is_busy.set()
-        failover.join()
+        try:
+            while failover.is_alive():
+                store.record([note()])
+                acknowledged.append((store.seq, store.head))
+                if len(acknowledged) > round_no:
+                    is_busy.set()
+        finally:
+            is_busy.set()
+            failover.join()
         run.go("k1", Event.INTENT, Event.ACCEPTED)
         assert [each for each in acknowledged if not store.has_event(*each)] == []
         assert store.may_write()
