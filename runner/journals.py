@@ -17,7 +17,14 @@ from runner.journal.filesystem import default_folder, without_link
 from runner.journal.gateway_registry import FileGatewayEntry, state_folder
 from runner.journal.sqlite.access import SqliteJournal
 from runner.ports.fleet import Fleet, FleetWorker
-from runner.ports.journal_access import Durability, GatewayEntry, JournalAccess, ServerCheck
+from runner.ports.journal_access import (
+    Adopted,
+    Durability,
+    GatewayEntry,
+    Imported,
+    JournalAccess,
+    ServerCheck,
+)
 
 
 def _postgres(location: JournalLocation) -> JournalAccess:
@@ -51,6 +58,27 @@ def upgrade_journal(location: JournalLocation) -> None:
     from runner.journal.postgres.administration import upgrade  # noqa: PLC0415
 
     upgrade(location)
+
+
+def import_journal(file: Path, location: JournalLocation) -> Imported:
+    """Bring a file's history into a lane of a database. Raises `UsageError`, `StorageError`."""
+    _database(location)
+    from runner.journal.postgres.connection import JournalUrl  # noqa: PLC0415
+    from runner.journal.postgres.lane_import import import_history  # noqa: PLC0415
+    from runner.journal.sqlite.export import SqliteExport  # noqa: PLC0415
+
+    with SqliteExport(without_link(file)) as export:
+        return import_history(JournalUrl.parse(location.text), export)
+
+
+def adopt_journal(
+    location: JournalLocation, *, reason: str, by: str, timeout_s: float
+) -> Sequence[Adopted]:
+    """Accept a restored or failed-over database. Raises `UsageError`, `Locked`, `StorageError`."""
+    _database(location)
+    from runner.journal.postgres.adoption import adopt  # noqa: PLC0415
+
+    return adopt(location, reason=reason, by=by, timeout_s=timeout_s)
 
 
 def fleet_at(location: JournalLocation) -> Fleet:
@@ -112,6 +140,8 @@ def journal_at(location: JournalLocation) -> JournalAccess:
     Raises `UsageError` for a URL of an unknown database, or a misspelt one. As a file's path it would be a new journal
     without history.
     """
+    if not location.text.strip():
+        raise UsageError("the journal's name is empty; name a file or a database with --journal")
     found = _SCHEME.match(location.text)
     if not found and _MISSPELT.match(location.text):
         raise UsageError(

@@ -200,7 +200,10 @@ class _Run:
         self._hold(self._staging)
         self._check_place()
         plan = plan_figures(self._request, self._manifest, self._staging)
-        self._record = replace(self._record, waves=plan.waves)
+        caveats = tuple(store.caveats())
+        for each in caveats:
+            self._observer.warned(each)
+        self._record = replace(self._record, waves=plan.waves, caveats=caveats)
         limits = self._request.limits(self._manifest.environment)
         store.begin_run(
             self._record.id,

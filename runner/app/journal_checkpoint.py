@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from runner.core.errors import StorageError
 from runner.core.journal_location import JournalLocation
@@ -35,6 +35,7 @@ class Checkpoint:
     lineage: str
     seq: int
     head: str
+    adoption: str = ""  # the last one of the database that it saw
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class Checkpoints:
 
         Raises `StorageError`.
         """
+        provenance = store.provenance()
+        adoption = provenance.adoptions[-1] if provenance.adoptions else ""
         checkpoint = Checkpoint(
             store.run_id,
             self.manifest.environment.name,
@@ -79,12 +82,13 @@ class Checkpoints:
             store.lineage_id,
             store.seq,
             store.head,
+            adoption,
         )
         with (
             open_folder(self.root, self.manifest.name, store.run_id) as folder,
             folder.writing(WITNESS) as stream,
         ):
-            json.dump(asdict(checkpoint), stream, indent=2)
+            json.dump(_without_nothing(asdict(checkpoint)), stream, indent=2)
         if self.entry is not None:
             self.entry.write(
                 KnownHistory(
@@ -94,8 +98,15 @@ class Checkpoints:
                     store.run_id,
                     store.seq,
                     store.head,
+                    provenance.server,
+                    adoption,
                 )
             )
+
+
+def _without_nothing(fields: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what only databases have: earlier versions do not know such a field."""
+    return {name: value for name, value in fields.items() if value != ""}
 
 
 def _check_reports(
@@ -114,8 +125,8 @@ def _check_reports(
             f"run {checkpoint.run} of this batch was journalled in {checkpoint.journal}, but the journal"
             f" {journal.address} {what}: it was deleted, restored from a copy, or another was"
             " named. What was moved since is not in it, and would be moved twice. Bring the right"
-            " journal back (--journal), or, if you are sure that its history does not matter, apply"
-            " with --new-history"
+            f" journal back (--journal), or, if you are sure that its history does not matter,"
+            f" {_accept(journal, history)}"
         )
 
 
@@ -142,12 +153,22 @@ def _check_registry(
         )
     if _is_copy(journal, history, known.journal):
         _refuse_copy(journal, known.journal)
+    provenance = history.provenance()
+    if provenance.covers(known.adoption):
+        return
+    if _is_back(known.server, provenance.server):
+        raise StorageError(
+            f"the database of the journal {journal.address} is an old server that is back: run"
+            f" {known.run} wrote on a later timeline ({known.server}, and here {provenance.server})."
+            " What was moved there is not in it, and would be moved twice. Name the server that"
+            f" took over, or {_accept(journal, history)}"
+        )
     if not history.has_event(known.seq, known.head):
         raise StorageError(
             f"the journal {journal.address} is older than what run {known.run} saw of it: it was"
             " restored from a copy. What was moved since is not in it, and would be moved twice."
             f" Bring the right journal back (it was {known.journal}), or, if you are sure that its"
-            " history does not matter, apply with --new-history"
+            f" history does not matter, {_accept(journal, history)}"
         )
 
 
@@ -171,7 +192,9 @@ def _contradiction(checkpoint: Checkpoint, history: EventSource | None) -> str |
         return "does not exist"
     if checkpoint.lineage != history.lineage_id:
         return "is another one"
-    return None if history.has_event(checkpoint.seq, checkpoint.head) else "is older than that"
+    is_known = history.has_event(checkpoint.seq, checkpoint.head)
+    is_covered = is_known or history.provenance().covers(checkpoint.adoption)
+    return None if is_covered else "is older than that"
 
 
 def _is_copy(journal: JournalAccess, history: EventSource, named: str) -> bool:
@@ -184,6 +207,21 @@ def _is_copy(journal: JournalAccess, history: EventSource, named: str) -> bool:
         return False
     with original.open_history() as other:
         return other.lineage_id == history.lineage_id
+
+
+def _is_back(known: str, now: str) -> bool:
+    """Return whether a cluster's timeline is an earlier one than a run wrote on."""
+    system, _, timeline = known.partition("/")
+    here, _, current = now.partition("/")
+    return bool(timeline) and system == here and int(current) < int(timeline)
+
+
+def _accept(journal: JournalAccess, history: EventSource | None) -> str:
+    """Return how a person accepts a journal that lacks what runs saw."""
+    if history is None or not history.provenance().server:
+        return "apply with --new-history"
+    adopt = ("runner", "journal", "adopt", journal.address, "--reason", "TEXT")
+    return f"accept it with: {shell_line(adopt)}"
 
 
 def _at(address: str) -> JournalAccess:

@@ -13,7 +13,7 @@ from runner.cli.command_classes import CommandGroup, GroupedCommand
 
 GROUPS: Mapping[str, str] = {
     "audit": "Check the audit log.",
-    "journal": "Make and check a journal in a database.",
+    "journal": "Make, check and fill a journal in a database.",
     "reports": "Remove old report folders.",
 }
 """Commands that have commands of their own, with their help."""
@@ -22,9 +22,10 @@ GROUPS: Mapping[str, str] = {
 class _Listed(NamedTuple):
     """Where a command is, and what the list of commands says of it."""
 
-    module: str  # in `runner.cli.commands`; the function has the command's name
+    module: str  # in `runner.cli.commands`
     short_help: str | None = None  # the list cuts off what is longer than a line
     group: str | None = None
+    function: str | None = None  # if it has not the command's name
 
 
 COMMANDS: Mapping[str, _Listed] = {
@@ -49,6 +50,8 @@ COMMANDS: Mapping[str, _Listed] = {
     "create": _Listed("journal", group="journal"),
     "check": _Listed("journal", group="journal"),
     "upgrade": _Listed("journal", group="journal"),
+    "import": _Listed("journal", group="journal", function="import_"),
+    "adopt": _Listed("journal", group="journal"),
 }
 
 
@@ -76,8 +79,12 @@ def command_line(arguments: Sequence[str] = ()) -> typer.Typer:
     known = {listed.group or name for name, listed in COMMANDS.items()}
     for name, listed in COMMANDS.items():
         if word not in known or word == (listed.group or name):
-            command = getattr(import_module(f"runner.cli.commands.{listed.module}"), name)
-            groups[listed.group].command(cls=GroupedCommand, short_help=listed.short_help)(command)
+            module = import_module(f"runner.cli.commands.{listed.module}")
+            command = getattr(module, listed.function or name)
+            add = groups[listed.group].command(
+                name=name, cls=GroupedCommand, short_help=listed.short_help
+            )
+            add(command)
     return app
 
 

@@ -28,7 +28,9 @@ def for_command_line(parse: Callable[[str], T]) -> Callable[[str], T]:
 
 
 def journal(text: str) -> JournalLocation:
-    """Read where a journal is: a file's path, or a database's URL."""
+    """Read where a journal is: a file's path, or a database's URL. Raises `BadParameter`."""
+    if not text.strip():
+        raise typer.BadParameter("it is empty; name a file, or a database with postgresql://")
     return JournalLocation(text if "://" in text else str(Path(text)))
 
 

@@ -75,7 +75,9 @@ class FileGatewayEntry:
         try:
             descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                json.dump(asdict(known), stream, indent=2)
+                # Earlier versions do not know the fields that only databases have.
+                kept = {name: value for name, value in asdict(known).items() if value != ""}
+                json.dump(kept, stream, indent=2)
                 stream.flush()
                 os.fsync(stream.fileno())
             unfinished.replace(self.path)

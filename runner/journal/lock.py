@@ -1,4 +1,4 @@
-"""Locks a journal or a gateway by `flock`, on a file that is never removed."""
+"""Locks a journal or a gateway by `flock`, on a file that only its holder removes."""
 
 from __future__ import annotations
 
@@ -34,18 +34,15 @@ class FileLock:
 
         Raises `Locked`, naming the holder, and `StorageError`.
         """
-        try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(
-                self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-            )
-        except OSError as error:
-            raise StorageError(
-                f"the lock {self.path} cannot be opened ({error.strerror});"
-                " make its folder writable"
-            ) from error
+        descriptor = self._opened()
         waited_s = 0.0
-        while not _try_lock(descriptor, self.path):
+        while True:
+            if _try_lock(descriptor, self.path):
+                if self._is_at_its_place(descriptor):
+                    break
+                os.close(descriptor)  # its holder has removed it: lock the one that is there now
+                descriptor = self._opened()
+                continue
             if waited_s >= timeout_s:
                 holder = _read_holder(descriptor)
                 os.close(descriptor)
@@ -64,6 +61,22 @@ class FileLock:
         }
         self._write_note(descriptor)
         return waited_s
+
+    def _opened(self) -> int:
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise StorageError(
+                f"the lock {self.path} cannot be opened ({error.strerror});"
+                " make its folder writable"
+            ) from error
+
+    def _is_at_its_place(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self.path.lstat())
+        except FileNotFoundError:
+            return False
 
     def add_to_note(self, **fields: str) -> None:
         """Add to what others read of the holder, while the lock is held."""
@@ -132,10 +145,13 @@ class JournalLock(FileLock):
         self._file = descriptor
 
     def release(self) -> None:
-        """Release the locks; the files stay."""
+        """Release the locks; the files stay, unless no journal was made."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
+        if self._descriptor is not None and not self.journal.exists():
+            with suppress(OSError):
+                self.path.unlink()  # while it is locked: who waits for it notices
         super().release()
 
 

@@ -11,13 +11,16 @@ from typing import Protocol
 
 from runner.core.errors import StorageError
 from runner.core.transfer.rows import PlannedRow
-from runner.journal.sqlite.entry_rows import MOST_AT_ONCE
 from runner.ports import Doubt, Entry, JournalledTransfer, Note
 from runner.ports.history import History
 
 
 class WrittenStore(Protocol):
     """What the writer needs of a store, of whatever database."""
+
+    @property
+    def most_at_once(self) -> int:
+        """How many entries that wait are written together, about."""
 
     @property
     def run_no(self) -> int:
@@ -155,7 +158,7 @@ class JournalWriter:
             self._attempt(task, [done])
             return
         entries, waiters = [*task], [done]
-        while waiting and len(entries) < MOST_AT_ONCE:
+        while waiting and len(entries) < self._store.most_at_once:
             task, done = waiting[0]
             if callable(task):
                 break

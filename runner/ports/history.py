@@ -86,6 +86,24 @@ class ChainPosition(NamedTuple):
     actual: str | None
 
 
+class Provenance(NamedTuple):
+    """Where a database's journal was written, for hosts to remember; a file has none."""
+
+    server: str = ""  # the cluster's id, a slash, its timeline
+    adoptions: tuple[str, ...] = ()  # ids of a person's words that accepted it, oldest first
+
+    def covers(self, adoption: str) -> bool:
+        """Return whether a person accepted the journal after a host saw it with this adoption.
+
+        What the host remembers is then not asked for: the person knows that it may be missing.
+        """
+        *earlier, latest = self.adoptions or ("",)
+        return adoption != latest and (not adoption or adoption in earlier)
+
+
+NO_PROVENANCE = Provenance()
+
+
 class ClaimSource(Protocol):
     """Finds what earlier runs did to interactions."""
 
@@ -110,6 +128,9 @@ class EventSource(Protocol):
 
     def waived(self) -> frozenset[str]:
         """Return the chain heads that were waived by --new-history."""
+
+    def provenance(self) -> Provenance:
+        """Return where a database's journal was written, and who accepted it."""
 
 
 class History(ClaimSource, EventSource, Protocol):

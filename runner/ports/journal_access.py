@@ -81,6 +81,9 @@ class JournalStore(EventSource, Protocol):
     def store_plan(self, plan: Iterable[tuple[PlannedRow, Decision]]) -> None:
         """Store the run's plan; its rows do not change any more."""
 
+    def caveats(self) -> Sequence[str]:
+        """Return what a report must say of the journal itself, for people."""
+
     def waive(self, heads: Collection[str], *, at: float) -> None:
         """Store that the run does without the histories that have these heads."""
 
@@ -224,6 +227,23 @@ class ServerCheck(NamedTuple):
     holds: bool
 
 
+class Imported(NamedTuple):
+    """A history that another database's journal goes on with."""
+
+    journal: str  # its address from now on
+    before: str  # its address until then
+    seq: int  # its last event there
+    is_new: bool  # False: an earlier import had brought it already
+
+
+class Adopted(NamedTuple):
+    """A lane whose database was accepted by a person's word."""
+
+    lane: str
+    seq: int  # the event that says so
+    last: str | None  # when the last run's last event before it was; None: there is none
+
+
 @dataclass(frozen=True, slots=True)
 class KnownHistory:
     """What the last run of a gateway left. `seq` and `head` are of the last event that it saw."""
@@ -234,6 +254,8 @@ class KnownHistory:
     run: str
     seq: int
     head: str
+    server: str = ""  # `Provenance.server`
+    adoption: str = ""  # the last one that it saw
 
 
 class GatewayEntry(Protocol):

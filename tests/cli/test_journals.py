@@ -84,3 +84,9 @@ def test_a_misspelt_url_of_a_database_is_no_file(text: str):
 def test_a_file_may_have_a_colon_in_its_path():
     assert str(journal_at(JournalLocation("c:/x.db")).location) == "c:/x.db"
     assert str(journal_at(JournalLocation("a:b/x.db")).location) == "a:b/x.db"
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_a_name_that_is_empty_is_no_file(text: str):
+    with pytest.raises(UsageError, match="is empty"):
+        journal_at(JournalLocation(text))

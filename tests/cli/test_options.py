@@ -215,3 +215,9 @@ def test_what_other_programs_call_checking_leads_to_the_option(
 @pytest.mark.parametrize("arguments", [["aply"], ["apply", "m.yaml", "--repot-dir", "x"]])
 def test_other_unknown_words_get_no_such_help(arguments: list[str]):
     assert "help:" not in CliRunner().invoke(command_line(), arguments).output
+
+
+def test_an_empty_name_of_a_journal_is_a_wrong_option():
+    ended = CliRunner().invoke(command_line(), ["status", "--journal", ""])
+    assert ended.exit_code == 2
+    assert "it is empty" in ended.output

@@ -36,6 +36,36 @@ def course(gateway: Gateway) -> dict[str, Any]:
     }
 
 
+def held_at_a_gate(gateway: Gateway) -> dict[str, Any]:
+    """Return a manifest whose second wave's gate fails, after a first with a fallback."""
+    rows = [transfer(f"interaction-{n}", fallback=["narrow"]) for n in range(6)]
+    gateway.scripts["interaction-0"] = [Step("codec_unsupported"), Step()]
+    return manifest(gateway, rows) | {
+        "policy": {
+            "preflight": False,
+            "waves": [{"size": 2, "gates": ["open"]}, {"size": "100%", "gates": ["shut"]}],
+        },
+        "gates": {"open": {"command": ["true"]}, "shut": {"command": ["false"]}},
+    }
+
+
+def too_many_failures(gateway: Gateway) -> dict[str, Any]:
+    """Return a manifest that stops at its threshold, one transfer after the other."""
+    rows = [transfer(f"interaction-{n}") for n in range(8)]
+    for n in (1, 2, 3):
+        gateway.scripts[f"interaction-{n}"] = [Step("transfer_rejected", reason="closed")]
+    content = manifest(gateway, rows, limits={"in_flight": 1})
+    return content | {"policy": {"preflight": False, "max_failures": 1}}
+
+
+SCENARIOS = {
+    "course": (course, 6, ()),
+    "gate": (held_at_a_gate, 5, ()),
+    "threshold": (too_many_failures, 5, ("--exclude", "interaction-7")),
+}
+"""A manifest's builder, the first run's exit code, and its options."""
+
+
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[Harness, Harness]:
     made = [Harness(tmp_path / name) for name in ("file", "database")]
@@ -44,17 +74,19 @@ def pair(tmp_path: Path) -> tuple[Harness, Harness]:
     return made[0], made[1]
 
 
+@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_same_manifest_gives_the_same_report_with_both_journals(
-    pair: tuple[Harness, Harness], url: str
+    pair: tuple[Harness, Harness], url: str, scenario: str
 ):
+    content, code, options = SCENARIOS[scenario]
     reports = []
     for harness, journal in zip(pair, ("j.db", url), strict=True):
         with Gateway() as gateway:
-            applied = harness.apply(course(gateway), "--journal", journal)
-            assert applied.code == 6, applied.ended.err
+            applied = harness.apply(content(gateway), "--journal", journal, *options)
+            assert applied.code == code, applied.ended.err
             applied.report.agree_with(gateway)
             reports.append(comparable(applied.report, gateway))
-            applied = harness.apply(course(gateway), "--journal", journal)
+            applied = harness.apply(content(gateway), "--journal", journal)
             reports.append(comparable(applied.report, gateway))
     assert reports[0] == reports[2]
     assert reports[1] == reports[3]

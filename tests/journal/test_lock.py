@@ -1,4 +1,4 @@
-"""One writer per journal: the lock names its holder, dies with it, and its file stays."""
+"""One writer per journal: the lock names its holder, dies with it, and its file stays beside the journal."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ def test_one_who_waits_gets_it_when_the_holder_ends(journal: Path, holder: subpr
     JournalLock(journal).acquire(600, sleep)
 
 
-def test_its_file_is_private_and_never_unlinked(journal: Path):
+def test_its_file_is_private_and_stays_beside_the_journal(journal: Path):
+    journal.touch()
     with JournalLock(journal) as lock:
         lock.acquire(0)
     first = lock_file(journal).stat()
@@ -87,6 +88,16 @@ def test_its_file_is_private_and_never_unlinked(journal: Path):
         lock.acquire(0)
     assert lock_file(journal).stat().st_ino == first.st_ino
     assert first.st_mode & 0o777 == 0o600
+
+
+def test_its_file_goes_where_no_journal_was_made_and_who_waited_locks_the_new_one(journal: Path):
+    first, second = JournalLock(journal), JournalLock(journal)
+    first.acquire(0)
+    assert second.acquire(9, lambda _: first.release()) == POLL_S
+    with JournalLock(journal) as third, pytest.raises(Locked):
+        third.acquire(0)
+    second.release()
+    assert not lock_file(journal).exists()
 
 
 def test_giving_it_up_twice_is_fine(journal: Path):

@@ -113,6 +113,16 @@ def test_audit_has_the_number_of_entries_and_the_last_hash(rendered: Rendered):
     assert json.loads(rendered(samples.planned(), "json"))["audit"] == {"entries": 0, "head": None}
 
 
+def test_every_format_says_what_the_journal_may_have_lost(rendered: Rendered):
+    source = samples.mixed(1)
+    assert "caveats" not in json.loads(rendered(source, "json"))["run"]
+    source = replace(source, run=replace(source.run, caveats=("restored <by> ann",)))
+    assert json.loads(rendered(source, "json"))["run"]["caveats"] == ["restored <by> ann"]
+    assert "restored &lt;by&gt; ann" in rendered(source, "html")
+    assert "restored &lt;by&gt; ann" in rendered(source, "junit")
+    assert "restored" in rendered(source, "md")
+
+
 def test_an_explanation_is_there_only_when_there_is_one(rendered: Rendered):
     source = samples.mixed(1)
     assert "explanation" not in json.loads(rendered(source, "json"))["run"]

@@ -1,4 +1,4 @@
-"""`runner journal create`, `check` and `upgrade`: a journal in a database."""
+"""`runner journal`: makes, checks and upgrades a journal in a database, and takes a file's over."""
 
 # Commands import what they need when they run: `--help` and `--version` answer at once.
 # ruff: noqa: PLC0415
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -62,3 +63,75 @@ def upgrade(url: _Url) -> None:
     with boundary(console):
         upgrade_journal(JournalLocation(url))
         console.out.write("the journal has all tables of this version\n")
+
+
+def import_(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The journal's file.", show_default=False)
+    ],
+    url: _Url,
+    *,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            "--manifest",
+            metavar="FILE",
+            help="The gateway's lane is this manifest's; otherwise the URL names it (?lane=NAME).",
+            show_default=False,
+        ),
+    ] = None,
+    env: options.Env = None,
+) -> None:
+    """Bring the history in a file into a database, whole; the file is refused from then on.
+
+    Interrupted, the same command finishes it.
+    """
+    from runner.app.journal_import import import_file
+    from runner.cli.output import boundary
+    from runner.core.journal_location import JournalLocation
+    from runner.core.next_steps import shell_line
+
+    console = options.OutputOptions().console()
+    with boundary(console, manifest):
+        imported = import_file(file, JournalLocation(url), manifest, env)
+        how = "imported" if imported.is_new else "imported before"
+        console.out.write(
+            f"{imported.before}: {imported.seq:,} events {how}; the file is refused from now on\n"
+            f"name the journal with {shell_line(('--journal', imported.journal))}\n"
+        )
+
+
+def adopt(
+    url: _Url,
+    *,
+    reason: Annotated[
+        str,
+        typer.Option(
+            "--reason",
+            help="Why it may be used, and what you did about what it lacks; the audit log keeps it.",
+            show_default=False,
+        ),
+    ],
+    lock_timeout: options.LockTimeout = None,
+) -> None:
+    """Accept a database that was restored, copied or failed over, by your word.
+
+    Each of its lanes records it, and no host asks for what it saw before.
+    """
+    from runner.app.journal_adopt import adopt_database
+    from runner.cli.output import boundary
+    from runner.core.journal_location import JournalLocation
+
+    console = options.OutputOptions().console()
+    with boundary(console):
+        for each in adopt_database(JournalLocation(url), reason, lock_timeout):
+            end = (
+                "it has no run"
+                if each.last is None
+                else f"its last run's last event is of {each.last}"
+            )
+            console.out.write(f"{each.lane}: adopted by event {each.seq:,}; {end}\n")
+        console.out.write(
+            "what was moved after that is not in it: compare the reports of later runs before you"
+            " apply\n"
+        )

@@ -104,6 +104,7 @@ class RunRecord:
     others_in_doubt: int = 0  # transfers in doubt that the manifest does not list
     reverts: str | None = None  # the run whose transfers it carried back
     description: str | None = None  # what the manifest says the batch is for
+    caveats: Sequence[str] = ()  # what must be known of its journal's database, for people
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
@@ -125,6 +126,8 @@ class RunRecord:
         for name in ("reverts", "description"):
             if kept[name] is None:
                 del kept[name]
+        if not self.caveats:
+            del kept["caveats"]
         return kept
 
 

@@ -99,7 +99,10 @@ TABLE: Mapping[State, Mapping[Event, State]] = MappingProxyType(
     }
 )
 
-HELD = frozenset({State.SENDING, State.UNKNOWN, State.RESENDING})
+UNDER_WAY = frozenset({State.SENDING, State.RESENDING})
+"""States in which a delivery's reply is still waited for."""
+
+HELD = UNDER_WAY | {State.UNKNOWN}
 """States in which an interaction is held: no other transfer of it may begin."""
 
 FINAL = frozenset({State.TRANSFERRED, State.REJECTED, State.FAILED, State.SKIPPED})

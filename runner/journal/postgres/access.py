@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -18,6 +17,7 @@ from runner.journal.postgres.connection import (
     Connection,
     JournalUrl,
     ask,
+    check_made,
     connect,
     identity_of,
     is_made,
@@ -49,7 +49,7 @@ _ADD = (
     " ON CONFLICT (name) DO NOTHING RETURNING lane"
 )
 # A lane whose first owner died before it was made counts as none.
-_MADE = (
+MADE = (
     "SELECT l.lane, l.name FROM runner.lanes l JOIN runner.meta m USING (lane)"
     " WHERE m.name = 'lineage' ORDER BY l.name"
 )
@@ -172,7 +172,7 @@ class PostgresJournal:
     def _find(self, connection: Connection) -> tuple[int, str] | None:
         """Return number and name of the lane; None: it was not made. Raises `UsageError`."""
         with translated(self._url):
-            lanes = ask(connection, _MADE)
+            lanes = ask(connection, MADE)
         if self._url.lane is not None:
             return next(((no, name) for no, name in lanes if name == self._url.lane), None)
         if len(lanes) > 1:
@@ -204,8 +204,13 @@ class LaneLock:
         clock: Clock = uptime,
         watcher: Watcher | None = None,
         make_store: MakeStore = Store,
+        is_adopting: bool = False,
     ) -> None:
-        """Name the lane; `watcher` may have watched it for long already."""
+        """Name the lane; `watcher` may have watched it for long already.
+
+        `is_adopting`: a person accepts a database that was restored or failed over.
+        """
+        self._is_adopting = is_adopting
         self._url = url
         self._ttl_s = ttl_s
         self._clock = clock
@@ -266,10 +271,15 @@ class LaneLock:
 
     def open_store(self, *, environment: str, origin: str) -> Store:
         """Open the lane to write, or make it. Raises `StorageError`."""
+        session = self.take(0.0)
+        return self._make_store(session, environment=environment, origin=origin)
+
+    def take(self, timeout_s: float) -> LaneSession:
+        """Return what writes the lane, acquired unless it is already; see `acquire`."""
         if self._session is None:
-            self.acquire(0.0)
+            self.acquire(timeout_s)
         assert self._session is not None  # noqa: S101 - just acquired
-        return self._make_store(self._session, environment=environment, origin=origin)
+        return self._session
 
     def open_control(self, group: str | None) -> Control:  # noqa: ARG002 - the port's
         """Raise `StorageError`: commands come through a socket of one host, and a lane may move."""
@@ -281,7 +291,7 @@ class LaneLock:
         try:
             self._session = LaneSession(
                 self._url, state, owner=this_process(), why=why, ttl_s=self._ttl_s,
-                clock=self._clock,
+                clock=self._clock, is_adopting=self._is_adopting,
             )  # fmt: skip
         except Fenced:  # another watcher was quicker
             return False
@@ -289,14 +299,10 @@ class LaneLock:
 
     def _name(self, connection: Connection) -> str:
         """Return the lane's name, its row made if there was none. Raises `UsageError`."""
-        if not is_made(connection):
-            raise UsageError(
-                f"the database of {self._url} has no journal; make it once with:"
-                f" runner journal create {shlex.quote(self._url.database)}"
-            )
+        check_made(connection, self._url)
         name = self._lane
         if name is None:
-            lanes = ask(connection, _MADE)
+            lanes = ask(connection, MADE)
             if len(lanes) != 1:
                 raise UsageError(f"the journal {self._url} needs the name of a lane (?lane=NAME)")
             name = str(lanes[0][1])

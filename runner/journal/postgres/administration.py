@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from runner.core.errors import UsageError
 from runner.core.journal_location import JournalLocation
+from runner.journal.postgres.access import MADE
 from runner.journal.postgres.connection import (
     Connection,
     JournalUrl,
     ask,
+    check_made,
     connect,
     is_made,
     translated,
@@ -19,6 +20,7 @@ from runner.journal.postgres.connection import (
 from runner.journal.postgres.fleet_schema import FLEET
 from runner.journal.postgres.lane_session import SYNCHRONOUS, check_pooling
 from runner.journal.postgres.schema import FORMAT, SCHEMA
+from runner.journal.postgres.server_identity import known_server, server_of
 from runner.ports.journal_access import Durability, ServerCheck
 
 _ADD = "INSERT INTO runner.journal(name, value) VALUES (%(name)s, %(value)s)"
@@ -54,10 +56,7 @@ def upgrade(location: JournalLocation) -> None:
     """
     url = JournalUrl.parse(location.text)
     with closing(connect(url)) as connection, translated(url):
-        if not is_made(connection):
-            raise UsageError(
-                f"the database of {url} has no journal; make it with: runner journal create {url}"
-            )
+        check_made(connection, url)
         with connection.transaction():
             connection.execute(FLEET.encode(), prepare=False)
 
@@ -69,11 +68,7 @@ def check(location: JournalLocation) -> Sequence[ServerCheck]:
     """
     url = JournalUrl.parse(location.text)
     with closing(connect(url)) as connection, translated(url):
-        if not is_made(connection):
-            raise UsageError(
-                f"the database of {url} has no journal;"
-                f" make it with: runner journal create {shlex.quote(str(url))}"
-            )
+        check_made(connection, url)
         check_pooling(url, connection)
         version, checksums, standbys, durability, lanes = ask(connection, _SETTINGS)[0]
         has_standbys = bool(standbys)
@@ -88,7 +83,18 @@ def check(location: JournalLocation) -> Sequence[ServerCheck]:
                 holds=durability != SYNCHRONOUS or has_standbys,
             ),
             ServerCheck(f"{lanes} lane(s)", holds=True),
+            *_check_lanes(connection),
         ]
+
+
+def _check_lanes(connection: Connection) -> Iterator[ServerCheck]:
+    """Yield the lanes that were written on a server that this one does not continue."""
+    here = server_of(connection)
+    for lane, name in ask(connection, MADE):
+        known, is_lossless = known_server(connection, lane)
+        what = None if known is None else here.since(known, is_lossless=is_lossless)
+        if what is not None:
+            yield ServerCheck(f"lane {name} is whole: {what}, see `journal adopt`", holds=False)
 
 
 def _check_standbys(connection: Connection, url: JournalUrl) -> None:

@@ -16,6 +16,9 @@ from runner.core.transfer.canonical_form import canonical_interaction
 from runner.journal.postgres.schema import COLUMNS
 from runner.ports import Entry, Note
 
+MOST_AT_ONCE = 128
+"""Entries of one commit: while it is written, those of the one before are acted on."""
+
 _COMMA, _NULL = "\x1f", "\x1e"
 _OF_A_NOTE = (None,) * (len(COLUMNS) - 3)
 

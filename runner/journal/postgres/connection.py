@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -170,6 +171,15 @@ def is_made(connection: Connection) -> bool:
             " use the version of the program that made them"
         )
     return True
+
+
+def check_made(connection: Connection, url: JournalUrl) -> None:
+    """Raise `UsageError` if the database has no journal's tables, naming what makes them."""
+    if not is_made(connection):
+        raise UsageError(
+            f"the database of {url} has no journal; make it once with:"
+            f" runner journal create {shlex.quote(url.database)}"
+        )
 
 
 def identity_of(connection: Connection) -> tuple[Any, ...]:

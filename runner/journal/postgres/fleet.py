@@ -19,8 +19,8 @@ from runner.journal.postgres.connection import (
     Connection,
     JournalUrl,
     ask,
+    check_made,
     connect,
-    is_made,
     translated,
 )
 from runner.journal.postgres.lease import TTL_S, LaneState, Watcher
@@ -180,11 +180,7 @@ class PostgresFleet:
         if self._open is None or self._open.closed or self._open.broken:
             self._open = connect(self._url)
             with translated(self._url):
-                if not is_made(self._open):
-                    raise UsageError(
-                        f"the database of {self._url} has no journal; make it once with:"
-                        f" runner journal create {self._url}"
-                    )
+                check_made(self._open, self._url)
                 if not ask(self._open, _MADE)[0][0]:
                     raise UsageError(
                         f"the journal {self._url} is older than submissions; add their tables with:"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 import psycopg
 from psycopg import errors
@@ -30,6 +30,12 @@ from runner.journal.postgres.connection import (
 from runner.journal.postgres.lease import Clock, LaneState, Lease, uptime
 from runner.journal.postgres.owner import holder_of
 from runner.journal.postgres.schema import FENCED
+from runner.journal.postgres.server_identity import (
+    ServerIdentity,
+    known_server,
+    refuse,
+    server_of,
+)
 
 RENEWALS = 5
 """How often a lease is renewed within its time to live, at least."""
@@ -49,7 +55,15 @@ _TAKE = (
 _RENEW = "SELECT mark, standbys, durability FROM runner.renew_v1(%(lane)s, %(epoch)s)"
 _GIVE_UP = "SELECT runner.give_up_v1(%(lane)s, %(epoch)s)"
 _MARK = "SELECT current_setting('runner.mark', true)"
+_CONFIRM = (
+    "UPDATE runner.meta m SET value = %(server)s WHERE m.lane = %(lane)s AND m.name = 'server'"
+    " AND EXISTS (SELECT 1 FROM runner.lanes l WHERE l.lane = m.lane AND l.epoch = %(epoch)s)"
+)
 _POSITION = "SELECT epoch, seq, head FROM runner.lanes WHERE lane = %(lane)s"
+
+
+_GOING_DOWN = frozenset({errors.AdminShutdown.sqlstate, errors.CrashShutdown.sqlstate})
+"""Of warnings that a connection ends: no answer to a commit follows them, whatever came before."""
 
 
 class LaneSession:
@@ -67,10 +81,12 @@ class LaneSession:
         why: str,
         ttl_s: float,
         clock: Clock = uptime,
+        is_adopting: bool = False,
     ) -> None:
         """Take the lane over from the state that was seen.
 
-        Raises `Fenced` if it has moved on since.
+        Raises `Fenced` if it has moved on since, and `StorageError` for a database that may lack
+        what was written last, unless a person accepts it: `is_adopting`.
         """
         self.url = url
         self.lane = state.lane
@@ -80,12 +96,16 @@ class LaneSession:
         self._warning: str | None = None
         self._one_at_a_time = threading.RLock()
         self._ended = threading.Event()
+        self.server: ServerIdentity
         self._connection = self._opened()
+        self._confirmed = self.server
         self.lease = Lease(ttl_s, clock(), clock)
         self._renewed_at = clock()
         try:
             with translated(url):
                 self._mark = check_pooling(url, self._connection)
+                if not is_adopting:
+                    self._check_server()
                 self._take(state, owner, why)
         except BaseException:
             self._connection.close()
@@ -154,6 +174,26 @@ class LaneSession:
                 self.lease.lose(StorageError(f"the journal {self.url} is closed"))
                 self._connection.close()
 
+    def _check_server(self) -> None:
+        """Refuse a database that was restored, copied, or may have failed over with a loss."""
+        known, is_lossless = known_server(self._connection, self.lane)
+        if known is None:
+            return
+        if (what := self.server.since(known, is_lossless=is_lossless)) is not None:
+            raise refuse(self.url, what)
+
+    def _confirm_server(self) -> None:
+        """Keep the server that the lane goes on with: it has the last commit of its owner.
+
+        Only the owner can know that, while its lease holds.
+        """
+        if self.server == self._confirmed:
+            return
+        values = {"lane": self.lane, "epoch": self.epoch, "server": str(self.server)}
+        with translated(self.url):
+            self._connection.execute(_CONFIRM.encode(), values)
+        self._confirmed = self.server
+
     def _take(self, state: LaneState, owner: str, why: str) -> None:
         body = canonical(
             {
@@ -199,11 +239,21 @@ class LaneSession:
             ((epoch, *there),) = ask(self._connection, _POSITION, {"lane": self.lane})
         if epoch != self.epoch or tuple(there) not in {(seq, head), (self.seq, self.head)}:
             raise self._lose()
+        self._confirm_server()
         if tuple(there) != (seq, head):
             return False
         # It may be visible here, and not on the standby yet: a commit of ours waits for both.
         self.renew()
         return True
+
+    def _check_position(self) -> None:
+        """See that another connection leads to a database that has the last commit."""
+        with translated(self.url):
+            (there,) = ask(self._connection, _POSITION, {"lane": self.lane})
+        if there[:2] < (self.epoch, self.seq):
+            raise self._lose()
+        if there == (self.epoch, self.seq, self.head):
+            self._confirm_server()
 
     def _reconnect(self, error: psycopg.Error) -> None:
         """Connect again, while the lease holds."""
@@ -221,13 +271,15 @@ class LaneSession:
 
     def _opened(self) -> Connection:
         connection = connect(self.url)
+        self._warning = None  # what was asked of another server is asked here once more
         connection.add_notice_handler(self._take_notice)
         with translated(self.url):
             self._mark = mark(connection)
+            self.server = server_of(connection)
         return connection
 
     def _take_notice(self, notice: errors.Diagnostic) -> None:
-        if notice.severity_nonlocalized == "WARNING":
+        if notice.severity_nonlocalized == "WARNING" and notice.sqlstate not in _GOING_DOWN:
             self._warning = notice.message_primary
 
     def _acknowledged(self, asked_at: float) -> None:
@@ -244,9 +296,17 @@ class LaneSession:
         return self._lose() if error.sqlstate == FENCED else as_storage_error(self.url, error)
 
     def _lose(self) -> StorageError:
-        why = fenced(self.url)
+        why = self._why_lost()
         self.lease.lose(why)
         return why
+
+    def _why_lost(self) -> StorageError:
+        """Return who has the lane now, or that the database has lost what this process wrote."""
+        with suppress(psycopg.Error):
+            ((epoch, *there),) = ask(self._connection, _POSITION, {"lane": self.lane})
+            if (epoch, there[0]) < (self.epoch, self.seq):
+                return refuse(self.url, "it lacks what this run wrote")
+        return fenced(self.url)
 
     def _is_lost(self, error: psycopg.Error) -> bool:
         """Return whether the connection is gone, and with it the answer."""
@@ -263,6 +323,7 @@ class LaneSession:
                 try:
                     if self._connection.closed:
                         self._connection = self._opened()
+                        self._check_position()
                     self.renew()
                 except Fenced as lost:
                     self.lease.lose(lost)

@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.journal.postgres.connection import JournalUrl, ask, connect
 from runner.journal.postgres.reading import reading, reading_as_one
+from runner.journal.sql_lists import IN_SENDS
 
 _BASE = "SELECT coalesce(max(id), 0) FROM runner.transfers WHERE lane = %(lane)s AND run < %(run)s"
 _TRANSFERS = (
@@ -19,8 +20,8 @@ _EVENTS = (
     " ORDER BY seq LIMIT %(limit)s"
 )
 _TO_SEND = (
-    "SELECT count(*) FROM runner.rows WHERE lane = %(lane)s AND run = %(run)s"
-    " AND action IN ('send', 'changed')"
+    "SELECT count(*) FROM runner.rows WHERE lane = %(lane)s AND run = %(run)s"  # noqa: S608 - of constants
+    f" AND action {IN_SENDS}"
 )
 _OWED = "SELECT count(*) FROM runner.outbox WHERE lane = %(lane)s AND state = 'pending'"
 _RUN = (

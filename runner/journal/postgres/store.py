@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +16,28 @@ from runner.core.transfer.plan_decision import Decision
 from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event, State, step
-from runner.journal.postgres.batch import RECORD, batches, columns, owed_by, row_of, storable
+from runner.journal.event_body import body_of
+from runner.journal.postgres.batch import (
+    MOST_AT_ONCE,
+    RECORD,
+    batches,
+    columns,
+    owed_by,
+    row_of,
+    storable,
+)
 from runner.journal.postgres.connection import Connection, ask, translated
+from runner.journal.postgres.lane_meta import SERVER, caveats_of, provenance_of
 from runner.journal.postgres.lane_session import LaneSession
-from runner.journal.sqlite.entry_rows import body_of
+from runner.journal.sql_lists import IN_UNDER_WAY
 from runner.ports import Entry, Note
-from runner.ports.history import History
+from runner.ports.history import History, Provenance
 
 if TYPE_CHECKING:
     from runner.journal.writer import JournalWriter
 
 _META = "SELECT name, value FROM runner.meta WHERE lane = %(lane)s"
+_DURABILITY = "SELECT value FROM runner.journal WHERE name = 'durability'"
 _SET_META = (
     "INSERT INTO runner.meta(lane, name, value) VALUES (%(lane)s, %(name)s, %(value)s)"
     " ON CONFLICT (lane, name) DO UPDATE SET value = excluded.value"
@@ -59,9 +71,9 @@ _COPY_ROWS = (
     " failed_as, left_out) FROM STDIN"
 )
 _INTERRUPTED = (
-    "SELECT t.id, t.version, max(d.n), t.state FROM runner.transfers t"
+    "SELECT t.id, t.version, max(d.n), t.state FROM runner.transfers t"  # noqa: S608 - of constants
     " JOIN runner.deliveries d ON d.lane = t.lane AND d.transfer = t.id"
-    " WHERE t.lane = %(lane)s AND t.state IN ('sending', 'resending') GROUP BY t.lane, t.id"
+    f" WHERE t.lane = %(lane)s AND t.state {IN_UNDER_WAY} GROUP BY t.lane, t.id"
     " ORDER BY t.id"
 )
 _LOSE_TRANSFER = (
@@ -87,6 +99,8 @@ class Store:
     process owns the lane.
     """
 
+    most_at_once = MOST_AT_ONCE
+
     def __init__(self, session: LaneSession, *, environment: str, origin: str) -> None:
         self._session = session
         self._lane = session.lane
@@ -96,7 +110,7 @@ class Store:
             meta = self._meta()
             self.is_new = "lineage" not in meta
             ((self.last_transfer_id,),) = self._ask(_NEWEST)
-        wanted = {"origin": origin}
+        wanted = {"origin": origin, SERVER: str(session.server)}
         if self.is_new:
             wanted |= {"environment": environment, "lineage": secrets.token_hex(16)}
         elif meta["origin"] != origin and self.last_transfer_id:
@@ -105,7 +119,7 @@ class Store:
                 f" not to {origin}; name another journal with --journal"
             )
         if wanted.items() - meta.items():
-            self._commit([], lambda connection: self._set(connection, wanted))
+            self._commit(_moved(meta, wanted), lambda connection: self._set(connection, wanted))
         self.lineage_id = (meta | wanted)["lineage"]
 
     @property
@@ -160,6 +174,17 @@ class Store:
         """Return the heads that a run with --new-history did without."""
         with translated(self._session.url):
             return frozenset(json.loads(self._meta().get("waived", "[]")))
+
+    def provenance(self) -> Provenance:
+        """Return the server that the lane is written on, and the adoptions of its database."""
+        with translated(self._session.url):
+            return provenance_of(self._meta())
+
+    def caveats(self) -> Sequence[str]:
+        """Return what a failover may lose, and who accepted a database that may have lost it."""
+        with translated(self._session.url):
+            ((durability,),) = self._ask(_DURABILITY)
+            return caveats_of(self._meta(), str(durability))
 
     def waive(self, heads: Collection[str], *, at: float) -> None:
         """Store that the run does without the histories that have these heads."""
@@ -329,6 +354,14 @@ class Store:
 
     def _meta(self) -> dict[str, str]:
         return {str(name): str(value) for name, value in self._ask(_META)}
+
+
+def _moved(before: Mapping[str, str], now: Mapping[str, str]) -> Sequence[Note]:
+    """Return the event of a lane that a promoted standby goes on with; none: the same server."""
+    if SERVER not in before or before[SERVER] == now[SERVER]:
+        return []
+    servers = {"server_before": before[SERVER], "server": now[SERVER]}
+    return [Note("database failed over", time.time(), servers)]
 
 
 def _together(connection: Connection, write: _Write) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from runner.core.errors import StorageError, UsageError
@@ -15,6 +16,8 @@ from runner.journal.control.place import socket_path
 from runner.journal.filesystem import refuse_network, refuse_shared, without_link
 from runner.journal.follower import Follower
 from runner.journal.lock import JournalLock, holder_of
+from runner.journal.sqlite.connection import connect
+from runner.journal.sqlite.format_check import destination_of
 from runner.journal.sqlite.reader import Reader
 from runner.journal.sqlite.run_events import SqliteRunEvents
 from runner.journal.sqlite.store import Store
@@ -53,9 +56,9 @@ class SqliteJournal:
         return self.path.exists()
 
     def is_reachable(self) -> bool:
-        """Return whether it is a file in folders that may be entered."""
+        """Return whether it is a file in folders that may be entered, with a history of its own."""
         try:
-            return self.path.is_file()
+            return self.path.is_file() and not self._is_imported()
         except OSError:
             return False
 
@@ -85,6 +88,13 @@ class SqliteJournal:
             yield reader
         finally:
             reader.close()
+
+    def _is_imported(self) -> bool:
+        """Return whether the history goes on in a database; a file that cannot be read: False."""
+        with suppress(sqlite3.Error), closing(connect(self.path)) as connection:
+            found = connection.execute("SELECT name, value FROM meta").fetchall()
+            return destination_of(dict(found)) is not None
+        return False
 
     def _missing(self) -> StorageError | UsageError:
         if self.path.exists():

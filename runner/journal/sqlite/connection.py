@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runner.core.errors import StorageError
 from runner.core.transfer.canonical_form import canonical_destination, canonical_interaction
+from runner.journal.sql_lists import IN_HELD
 from runner.journal.sqlite.schema import ADDED, CLAIMS, MESSAGES
 
 DAMAGE = (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError)
@@ -80,8 +81,7 @@ def index_claims(connection: sqlite3.Connection) -> None:
         " WHERE interaction IS NULL"
     )
     held_twice = connection.execute(
-        "SELECT 1 FROM transfers WHERE state IN ('sending', 'unknown', 'resending')"
-        " GROUP BY interaction HAVING count(*) > 1"
+        f"SELECT 1 FROM transfers WHERE state {IN_HELD} GROUP BY interaction HAVING count(*) > 1"  # noqa: S608 - of constants
     ).fetchone()
     # An earlier version may have left one interaction in doubt twice, in two spellings. Until
     # these are settled, the plan alone keeps it from being sent.

@@ -8,9 +8,32 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runner.core.errors import StorageError
+from runner.core.next_steps import shell_line
 from runner.journal.sqlite.schema import FORMAT
 
 WAIVED = "waived"
+
+MOVED = "imported into "
+"""Begins the format of a file whose history goes on in a database, whose URL follows.
+
+Versions that do not know it show the format, and refuse it.
+"""
+
+
+def destination_of(meta: Mapping[str, str]) -> str | None:
+    """Return the URL that a file's history was imported into; None: it is still this file's."""
+    found = str(meta.get("format", ""))
+    return found.removeprefix(MOVED) if found.startswith(MOVED) else None
+
+
+def refuse_imported(meta: Mapping[str, str], path: Path) -> None:
+    """Raise `StorageError` for a file whose history goes on elsewhere, naming where."""
+    if (destination := destination_of(meta)) is not None:
+        raise StorageError(
+            f"the history in the journal {path} was imported into {destination}, and goes on there:"
+            " what this file holds is out of date. Use the option"
+            f" {shell_line(('--journal', destination))}"
+        )
 
 
 def read_waived(meta: Mapping[str, str]) -> frozenset[str]:
@@ -25,6 +48,7 @@ def claim(connection: sqlite3.Connection, path: Path, origin: str) -> None:
     the first run can be corrected. Raises `StorageError` and SQLite's errors.
     """
     meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+    refuse_imported(meta, path)
     if meta.get("format") != str(FORMAT):
         raise StorageError(
             f"the journal {path} is of format {meta.get('format')}, this program writes {FORMAT};"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,14 +12,23 @@ from runner.core.errors import UsageError
 from runner.core.records.audit_chain import GENESIS
 from runner.core.records.row_codec import PLANNED_ROW
 from runner.core.records.run_record import AuditEntry, Figures, ReportSource, RunRecord
-from runner.core.transfer.canonical_form import canonical_interaction, same_destination
-from runner.core.transfer.doubt_evidence import Baseline, SendClocks
-from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan_decision import SKIPS, Action, Claim
+from runner.core.transfer.canonical_form import canonical_interaction
+from runner.core.transfer.plan_decision import Claim
 from runner.core.transfer.rows import PlannedRow
-from runner.core.transfer.states import NOT_BEGUN, OUTCOMES, State
+from runner.core.transfer.states import State
+from runner.journal.history_answers import (
+    ELSEWHERE,
+    KEYS_COMPARED,
+    RUNS_COMPARED,
+    counted_run,
+    held_transfer,
+    intent_of,
+    nearest_key,
+    nearest_run,
+)
+from runner.journal.sql_lists import IN_HELD, IN_SENDS
 from runner.journal.sqlite.connection import connect, has_table, lacking_columns, reading
-from runner.journal.sqlite.format_check import read_waived
+from runner.journal.sqlite.format_check import read_waived, refuse_imported
 from runner.journal.sqlite.interaction_history import claims_of
 from runner.journal.sqlite.manifest_store import read_manifest
 from runner.journal.sqlite.report_query import (
@@ -31,14 +38,16 @@ from runner.journal.sqlite.report_query import (
     transfers,
     transfers_alike,
 )
-from runner.ports import Doubt, Intent, JournalledTransfer
+from runner.ports import Doubt, JournalledTransfer
 from runner.ports.history import (
     LATEST,
+    NO_PROVENANCE,
     ChainPosition,
     HeldTransfer,
     JournalledRun,
     KeyedTransfer,
     PendingCallback,
+    Provenance,
     RunMoves,
 )
 
@@ -46,17 +55,7 @@ T = TypeVar("T")
 
 _SIZE = len(PLANNED_ROW.fields)
 
-KEYS_COMPARED = 20_000
-"""Keys that an unknown one is compared with."""
-
 _RUNS = "SELECT no, record, finished_at IS NOT NULL FROM runs {where} ORDER BY no DESC LIMIT ?"
-ELSEWHERE = ", ".join(
-    "CASE WHEN r.action = 'in_doubt' AND c.destination_uri <> r.destination_uri"
-    f" THEN {table}.destination_uri END"
-    for table in "rc"
-)
-"""The destinations of a row and of the doubt that it claims, where they are spelt differently."""
-
 _COUNTS = (
     f"SELECT r.action, t.state, c.state, {ELSEWHERE}, count(*) FROM rows r"  # noqa: S608 - of constants
     " LEFT JOIN transfers t ON t.run = r.run AND t.n = r.n"
@@ -71,7 +70,7 @@ _OF_RUN = (
     " JOIN rows r ON r.run = ?1 AND r.n = of.n JOIN transfers x ON x.id = of.id"
     " JOIN runs o ON o.no = x.run"
 )
-_HELD = "x.state IN ('sending', 'unknown', 'resending')"
+_HELD = f"x.state {IN_HELD}"
 _HELD_BY_RUN = (
     "SELECT o.id, r.key, r.source, x.interaction_id, x.destination_uri, x.state, x.message_id,"  # noqa: S608 - of constants
     f" x.reason FROM {_OF_RUN} WHERE {_HELD} ORDER BY of.n LIMIT ?2"
@@ -83,8 +82,8 @@ _BY_KEY = (
     f" ORDER BY {_HELD} DESC, x.id DESC LIMIT 1"
 )
 _PENDING = (
-    "SELECT {row} FROM rows JOIN ladders ON ladders.id = ladder"
-    " WHERE run = ?1 AND n > ?2 AND action IN ('send', 'changed')"
+    "SELECT {row} FROM rows JOIN ladders ON ladders.id = ladder"  # noqa: S608 - of constants
+    f" WHERE run = ?1 AND n > ?2 AND action {IN_SENDS}"
     " AND (failed_as IS NOT NULL) = ?4 ORDER BY n LIMIT ?3"
 )
 _DOUBTS = (
@@ -120,8 +119,8 @@ _BY_MESSAGE = (
 )
 _LEFT_OUT = "EXISTS (SELECT 1 FROM left_out x WHERE x.run = ?1 AND x.n = r.n)"
 _DOUBTS_ELSEWHERE = (
-    "SELECT runs.id, t.key, t.interaction_id FROM transfers t JOIN runs ON runs.no = t.run"
-    " WHERE t.state IN ('sending', 'unknown', 'resending') AND t.run != ?1"
+    "SELECT runs.id, t.key, t.interaction_id FROM transfers t JOIN runs ON runs.no = t.run"  # noqa: S608 - of constants
+    f" WHERE t.state {IN_HELD} AND t.run != ?1"
     " AND t.id NOT IN (SELECT claim FROM rows WHERE run = ?1 AND claim IS NOT NULL)"
     " ORDER BY t.id"
 )
@@ -161,10 +160,11 @@ class Reader:
         return self._meta()["origin"]
 
     def check(self) -> None:
-        """Raise `StorageError` if the file is not a journal."""
+        """Raise `StorageError` if the file is not a journal, or its history goes on elsewhere."""
         with reading(self.path):
             if missing := {"lineage", "environment", "origin"} - self._meta().keys():
                 raise KeyError(*missing)
+        refuse_imported(self._meta(), self.path)
 
     def runs(self, limit: int) -> list[JournalledRun]:
         """Return the newest runs, newest first."""
@@ -208,12 +208,7 @@ class Reader:
         """Return what is in doubt or under way of a run's rows, in the manifest's order."""
         rows = self._rows(_HELD_BY_RUN, run, limit)
         with reading(self.path):
-            return [
-                HeldTransfer(
-                    run_id, key, source, interaction_id, uri, State(state), message_id, reason
-                )
-                for run_id, key, source, interaction_id, uri, state, message_id, reason in rows
-            ]
+            return [held_transfer(row) for row in rows]
 
     def find_by_key(self, run: JournalledRun, key: str) -> KeyedTransfer | None:
         """Return the transfer that a run's row `key` stands for; None if it was never begun.
@@ -255,6 +250,10 @@ class Reader:
     def waived(self) -> frozenset[str]:
         """Return the chain heads that were waived by --new-history."""
         return read_waived(self._meta())
+
+    def provenance(self) -> Provenance:
+        """Return none: a file is known by its place."""
+        return NO_PROVENANCE
 
     def last_transfer_id(self) -> int:
         """Return the newest transfer's id; 0: there is none."""
@@ -343,7 +342,7 @@ class Reader:
             JournalledTransfer(planned, transfer_id, lineage, version, State(state), n),
             planned.n >= 0 and not left_out,
             self.message_ids(lineage),
-            intent_of(json.loads(body)),
+            intent_of(body),
             bool(notified),
         )
 
@@ -425,35 +424,19 @@ class Reader:
             ]
 
     def _seen(self, no: int, record: RunRecord, *, finished: bool) -> JournalledRun:
-        counts: Counter[Outcome] = Counter()
-        under_way = not_selected = 0
-        for action, own, claimed, wanted, claimed_to, number in self._rows(_COUNTS, no):
-            is_there = same_destination(wanted, claimed_to)
-            counts[outcome_of(Action(action), own, claimed, is_there=is_there)] += number
-            under_way += number if is_under_way(own or claimed) else 0
-            not_selected += number if action == Action.NOT_SELECTED else 0
-        return JournalledRun(no, record, finished, counts, under_way, not_selected)
+        return counted_run(no, record, self._rows(_COUNTS, no), finished=finished)
 
     def _unknown(self, run_id: str) -> UsageError:
         return UsageError(f"no run {run_id} in {self.path}; {self._nearest_run(run_id)}")
 
     def _nearest_run(self, run_id: str) -> str:
-        known = [name for (name,) in self._rows("SELECT id FROM runs ORDER BY no DESC LIMIT 1000")]
-        if not known:
-            return "it has no runs yet"
-        if near := get_close_matches(run_id, known, n=1, cutoff=0.6):
-            return f"did you mean {near[0]}?"
-        return f"the newest are: {', '.join(known[:5])}"
+        query = "SELECT id FROM runs ORDER BY no DESC LIMIT ?"
+        return nearest_run(run_id, [name for (name,) in self._rows(query, RUNS_COMPARED)])
 
     def _nearest_key(self, run: int, key: str) -> str:
         doubts = [seen.key for seen in self.held_by_run(run, KEYS_COMPARED)]
         keys = self._rows("SELECT key FROM rows WHERE run = ? LIMIT ?", run, KEYS_COMPARED)
-        for known in (doubts, [known for (known,) in keys]):
-            if near := get_close_matches(key, known, n=1, cutoff=0.6):
-                return f"did you mean {near[0]}?"
-        if doubts:
-            return f"in doubt there: {', '.join(doubts[:5])}"
-        return "nothing of that run is in doubt"
+        return nearest_key(key, doubts, [known for (known,) in keys])
 
     def _rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         with self._one_at_a_time, reading(self.path):
@@ -461,38 +444,3 @@ class Reader:
             if any(isinstance(value, bytes) for row in rows for value in row):
                 raise TypeError("bytes in the place of a text")
             return rows
-
-
-def intent_of(body: dict[str, Any]) -> Intent:
-    """Read a delivery's intent from its event's body."""
-    baseline = body["baseline"]
-    return Intent(
-        body["n"],
-        body["message_id"],
-        body["media_index"],
-        body["message"],
-        SendClocks(**body["hand_over"]),
-        None if baseline is None else Baseline.from_json(baseline),
-    )
-
-
-def outcome_of(action: Action, own: str | None, claimed: str | None, *, is_there: bool) -> Outcome:
-    """Return the outcome of a row, as its report shows it.
-
-    `is_there`: the transfer that it claims has its destination.
-    """
-    if own is not None:
-        return OUTCOMES[State(own)]
-    if action in SKIPS:
-        return Outcome.SKIPPED
-    if claimed is None:
-        return NOT_BEGUN
-    outcome = OUTCOMES[State(claimed)] if is_there else Outcome.IN_DOUBT
-    if action is Action.IN_DOUBT or outcome is Outcome.SKIPPED:
-        return outcome
-    return Outcome.UNCHANGED
-
-
-def is_under_way(state: str | None) -> bool:
-    """Return whether a transfer's reply is still waited for."""
-    return state in {State.SENDING, State.RESENDING}

@@ -16,9 +16,7 @@ from runner.core.records.run_record import (
     AttemptRecord,
     AuditEntry,
     CallbackRecord,
-    DecisionRecord,
     Figures,
-    GateRecord,
     SessionClose,
     TimelineEvent,
     TimelinePoint,
@@ -29,8 +27,8 @@ from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import SENDS, SKIPS, Action
 from runner.core.transfer.reasons import Code, Earlier
 from runner.core.transfer.states import NOT_BEGUN, OUTCOMES
+from runner.journal.decision_events import Decided, read_decisions
 from runner.journal.sqlite.connection import connect, has_column, reading
-from runner.ports import Note
 
 _TRANSFERS = (
     "SELECT r.n, :failed_as, r.key, r.source, r.interaction_id, r.destination_uri, l.media,"
@@ -96,19 +94,9 @@ def read_figures(fields: dict[str, Any]) -> Figures:
     return Figures(**fields)
 
 
-def decisions_of(
-    connection: sqlite3.Connection, run: int
-) -> tuple[tuple[DecisionRecord, ...], tuple[GateRecord, ...]]:
+def decisions_of(connection: sqlite3.Connection, run: int) -> Decided:
     """Return what people and gates decided in a run, oldest first."""
-    decisions, gates = list[DecisionRecord](), list[GateRecord]()
-    for (text,) in connection.execute(_DECIDED, [run]):
-        body = json.loads(text)
-        at = body["at"]
-        if body["event"] == Note.CONTROL:
-            decisions.append(DecisionRecord(at, body["who"], body["what"], body.get("why")))
-        elif body["event"] == Note.GATE:
-            gates.append(GateRecord(at, body["gate"], body["wave"], body["verdict"], body["text"]))
-    return tuple(decisions), tuple(gates)
+    return read_decisions(body for (body,) in connection.execute(_DECIDED, [run]))
 
 
 def transfers(

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from runner.journal.sql_lists import IN_SENDS
 from runner.journal.sqlite.connection import connect, reading
 
 _BASE = "SELECT id FROM transfers WHERE run < ? ORDER BY id DESC LIMIT 1"
 _TRANSFERS = "SELECT id, state FROM transfers WHERE id > ? AND run = ?"
 _EVENTS = "SELECT seq, body FROM events WHERE seq > ? AND run = ? ORDER BY seq LIMIT ?"
-_TO_SEND = "SELECT count(*) FROM rows WHERE run = ? AND action IN ('send', 'changed')"
+_TO_SEND = f"SELECT count(*) FROM rows WHERE run = ? AND action {IN_SENDS}"  # noqa: S608 - of constants
 _OWED = "SELECT count(*) FROM outbox WHERE state = 'pending'"
 _RUN = (
     "SELECT record, finished_at IS NOT NULL, no = (SELECT max(no) FROM runs) FROM runs WHERE no = ?"

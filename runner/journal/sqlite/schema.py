@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from runner.journal.sql_lists import IN_HELD
+
 FORMAT = 1
 
 ADDED = (
@@ -139,7 +141,6 @@ deliveries, ids that are random would have each commit write a page for each of 
 CLAIMS = (
     "CREATE INDEX IF NOT EXISTS transfers_of_interaction ON transfers(interaction)",
     # The database itself refuses a second transfer of an interaction that is held.
-    """CREATE UNIQUE INDEX IF NOT EXISTS held ON transfers(interaction)
-         WHERE state IN ('sending', 'unknown', 'resending')""",
+    f"CREATE UNIQUE INDEX IF NOT EXISTS held ON transfers(interaction) WHERE state {IN_HELD}",
 )
 """By what an interaction's history is found, and what refuses a second transfer of it."""

@@ -21,6 +21,8 @@ from runner.core.transfer.plan_decision import Decision
 from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event, State, step
+from runner.journal.event_body import body_of
+from runner.journal.sql_lists import IN_UNDER_WAY
 from runner.journal.sqlite.connection import (
     DAMAGE,
     add_columns,
@@ -28,13 +30,13 @@ from runner.journal.sqlite.connection import (
     index_claims,
     index_messages,
 )
-from runner.journal.sqlite.entry_rows import MOST_AT_ONCE, body_of, prepare, record, row_of
+from runner.journal.sqlite.entry_rows import MOST_AT_ONCE, prepare, record, row_of
 from runner.journal.sqlite.format_check import WAIVED, claim, read_waived
 from runner.journal.sqlite.manifest_store import MANIFESTS, keep_manifest
 from runner.journal.sqlite.schema import FORMAT, JOURNAL, LEFT_OUT
 from runner.journal.sqlite.state_check import check_states, store_digest
 from runner.ports import Entry, Note
-from runner.ports.history import History
+from runner.ports.history import NO_PROVENANCE, History, Provenance
 
 if TYPE_CHECKING:
     from runner.journal.writer import JournalWriter
@@ -61,6 +63,8 @@ class Store:
 
     Raises `StorageError`, after which the store must not be used again.
     """
+
+    most_at_once = MOST_AT_ONCE
 
     def __init__(self, path: Path, *, environment: str, origin: str) -> None:
         self.path = path
@@ -120,6 +124,14 @@ class Store:
             meta = self._connection.execute("SELECT name, value FROM meta").fetchall()
         return read_waived(dict(meta))
 
+    def provenance(self) -> Provenance:
+        """Return none: a file is known by its place."""
+        return NO_PROVENANCE
+
+    def caveats(self) -> Sequence[str]:
+        """Return nothing: what is acknowledged is on this host's disk."""
+        return ()
+
     def waive(self, heads: Collection[str], *, at: float) -> None:
         """Store that the run does without the histories that have these heads."""
         known = json.dumps(sorted(self.waived() | set(heads)))
@@ -150,9 +162,9 @@ class Store:
         """Return (id, version, delivery, state) of transfers that a dead run left under way."""
         with _translated(self.path):
             return self._connection.execute(
-                "SELECT t.id, t.version, max(d.n), t.state FROM transfers t"
+                "SELECT t.id, t.version, max(d.n), t.state FROM transfers t"  # noqa: S608 - of constants
                 " JOIN deliveries d ON d.transfer = t.id"
-                " WHERE t.state IN ('sending', 'resending') GROUP BY t.id"
+                f" WHERE t.state {IN_UNDER_WAY} GROUP BY t.id"
             ).fetchall()
 
     def recover(self, *, at: float) -> int:

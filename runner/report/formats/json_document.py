@@ -115,7 +115,7 @@ def _encoded(wire: dict[str, Any] | str) -> str:
 
 
 def run_json(run: RunRecord) -> dict[str, Any]:
-    """Return the report's `run`; `waves`, `reverts`, `description` and `explanation` only if any."""
+    """Return the report's `run`; those that may be missing only where there are any."""
     wire = {
         "id": run.id,
         "batch": run.batch,
@@ -139,6 +139,8 @@ def run_json(run: RunRecord) -> dict[str, Any]:
         wire["reverts"] = run.reverts
     if run.description is not None:
         wire["description"] = run.description
+    if run.caveats:
+        wire["caveats"] = list(run.caveats)
     return wire if run.explanation is None else wire | {"explanation": run.explanation}
 
 

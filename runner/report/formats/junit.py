@@ -33,8 +33,9 @@ def render_junit(content: Content, write: Callable[[str], object]) -> None:
     write(f"<testsuites{_attributes(everything)}>\n<testsuite{_attributes(suite | figures)}>\n")
     for transfer in content.source.transfers():
         _write_case(transfer, run.batch, write)
-    if run.explanation is not None:
-        write(f"<system-out>{escape(legal(run.explanation))}</system-out>\n")
+    said = [*([] if run.explanation is None else [run.explanation]), *run.caveats]
+    if said:
+        write(f"<system-out>{escape(legal('; '.join(said)))}</system-out>\n")
     write("</testsuite>\n</testsuites>\n")
 
 

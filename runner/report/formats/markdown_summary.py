@@ -51,6 +51,8 @@ def summary(content: Content, whereabouts: str, clean: Clean = str) -> Iterator[
     yield f"**{prose(verdict.headline)}** {prose(verdict.detail)}\n\n"
     if explanation := clean(content.source.run.explanation or ""):
         yield f"{code(explanation, EXPLANATION_LIMIT)}\n\n"
+    for caveat in content.source.run.caveats:
+        yield f"{code(clean(caveat), EXPLANATION_LIMIT)}\n\n"
     yield table(("", ""), [(f"**{name}**", text) for name, text in _figures(content)])
     yield "\n### What to do next\n\n"
     yield from (f"{n}. {_step(step)}\n" for n, step in enumerate(verdict.steps, start=1))

@@ -16,12 +16,14 @@ def test_a_record_is_read_as_it_was_written():
         replace(OTHERS, others_in_doubt=2),
         replace(RUN, reverts="r"),
         replace(RUN, description="d"),
+        replace(RUN, caveats=("restored",)),
     ):
         assert RunRecord.from_json(record.to_json()) == record
 
 
 def test_what_says_nothing_is_left_out_since_earlier_versions_refuse_it():
-    assert not {"others_in_doubt", "reverts", "description"} & RUN.to_json().keys()
+    missing = {"others_in_doubt", "reverts", "description", "caveats"}
+    assert not missing & RUN.to_json().keys()
 
 
 def test_a_record_of_an_earlier_version_says_in_words_alone_that_others_are_in_doubt():

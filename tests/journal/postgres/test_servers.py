@@ -16,6 +16,7 @@ from runner.core.errors import StorageError
 from runner.core.journal_location import JournalLocation
 from runner.core.transfer.states import Event
 from runner.journal.postgres.access import PostgresJournal
+from runner.journal.postgres.adoption import adopt
 from tests.journal.builders import ORIGIN, manifest_rows
 from tests.journal.contract.journals import started
 from tests.postgres_server import beside_server, binary, execute, fresh_database, server_user
@@ -84,7 +85,7 @@ def test_a_pooler_that_keeps_sessions_together_is_used():
         use(journal_of(through))
 
 
-def test_a_standby_is_refused():
+def test_a_standby_is_refused_and_once_promoted_needs_a_persons_word():
     url = fresh_database()
     journal = journal_of(url)
     use(journal)
@@ -117,6 +118,11 @@ def test_a_standby_is_refused():
             url.replace(host, f"{folder},{host}") + "&target_session_attrs=read-write"
         )
         assert both.exists()
+        subprocess.run([*pg_ctl, "promote"], check=True, user=server_user(), capture_output=True)
+        with pytest.raises(StorageError, match="timeline is 2 and was 1"):
+            use(standby)
+        adopt(standby.location, reason="the primary is gone", by="ann@db", timeout_s=0.0)
+        use(standby)
     finally:
         subprocess.run([*pg_ctl, "-m", "immediate", "stop"], check=True, user=server_user())
 

@@ -1,0 +1,106 @@
+"""What a history makes of its rows, whatever database they come from."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from runner.core.records.run_record import RunRecord
+from runner.core.transfer.canonical_form import same_destination
+from runner.core.transfer.doubt_evidence import Baseline, SendClocks
+from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.plan_decision import SKIPS, Action
+from runner.core.transfer.states import NOT_BEGUN, OUTCOMES, UNDER_WAY, State
+from runner.ports import Intent
+from runner.ports.history import HeldTransfer, JournalledRun
+
+KEYS_COMPARED = 20_000
+"""Keys that an unknown one is compared with."""
+
+RUNS_COMPARED = 1000
+"""Runs that an unknown one is compared with."""
+
+_MOST_NAMED = 5
+_LIKENESS = 0.6
+
+ELSEWHERE = ", ".join(
+    "CASE WHEN r.action = 'in_doubt' AND c.destination_uri <> r.destination_uri"
+    f" THEN {table}.destination_uri END"
+    for table in "rc"
+)
+"""The destinations of a row and of the doubt that it claims, where they are spelt differently."""
+
+
+def counted_run(
+    no: int, record: RunRecord, rows: Iterable[Sequence[Any]], *, finished: bool
+) -> JournalledRun:
+    """Count a run's rows: (action, own state, claimed state, `ELSEWHERE`, number) of each group."""
+    counts: Counter[Outcome] = Counter()
+    under_way = not_selected = 0
+    for action, own, claimed, wanted, claimed_to, number in rows:
+        is_there = same_destination(wanted, claimed_to)
+        counts[_outcome_of(Action(action), own, claimed, is_there=is_there)] += number
+        under_way += number if (own or claimed) in UNDER_WAY else 0
+        not_selected += number if action == Action.NOT_SELECTED else 0
+    return JournalledRun(no, record, finished, counts, under_way, not_selected)
+
+
+def _outcome_of(action: Action, own: str | None, claimed: str | None, *, is_there: bool) -> Outcome:
+    """Return the outcome of a row, as its report shows it.
+
+    `is_there`: the transfer that it claims has its destination.
+    """
+    if own is not None:
+        return OUTCOMES[State(own)]
+    if action in SKIPS:
+        return Outcome.SKIPPED
+    if claimed is None:
+        return NOT_BEGUN
+    outcome = OUTCOMES[State(claimed)] if is_there else Outcome.IN_DOUBT
+    if action is Action.IN_DOUBT or outcome is Outcome.SKIPPED:
+        return outcome
+    return Outcome.UNCHANGED
+
+
+def held_transfer(row: Sequence[Any]) -> HeldTransfer:
+    """Read a transfer that is held: the fields of `HeldTransfer`, in their order."""
+    run, key, source, interaction_id, uri, state, message_id, reason = row
+    return HeldTransfer(run, key, source, interaction_id, uri, State(state), message_id, reason)
+
+
+def intent_of(text: str) -> Intent:
+    """Read a delivery's intent from its event's body."""
+    body = json.loads(text)
+    baseline = body["baseline"]
+    return Intent(
+        body["n"],
+        body["message_id"],
+        body["media_index"],
+        body["message"],
+        SendClocks(**body["hand_over"]),
+        None if baseline is None else Baseline.from_json(baseline),
+    )
+
+
+def nearest_run(run_id: str, known: Sequence[str]) -> str:
+    """Return which of the runs, newest first, an unknown one may mean, in words."""
+    if not known:
+        return "it has no runs yet"
+    return _meant(run_id, known) or f"the newest are: {', '.join(known[:_MOST_NAMED])}"
+
+
+def nearest_key(key: str, doubts: Sequence[str], keys: Sequence[str]) -> str:
+    """Return which key of a run an unknown one may mean, those in doubt first, in words."""
+    if (meant := _meant(key, doubts) or _meant(key, keys)) is not None:
+        return meant
+    if doubts:
+        return f"in doubt there: {', '.join(doubts[:_MOST_NAMED])}"
+    return "nothing of that run is in doubt"
+
+
+def _meant(word: str, known: Sequence[str]) -> str | None:
+    near = get_close_matches(word, known, n=1, cutoff=_LIKENESS)
+    return f"did you mean {near[0]}?" if near else None

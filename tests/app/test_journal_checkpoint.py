@@ -1,0 +1,116 @@
+"""What a host remembers of a database's journal, and what a person's word covers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from runner.app.journal_checkpoint import Checkpoints
+from runner.core.errors import StorageError
+from runner.core.manifest.model import Manifest
+from runner.journal.gateway_registry import FileGatewayEntry
+from runner.journals import journal_at
+from runner.ports.history import NO_PROVENANCE, Provenance
+from runner.ports.journal_access import KnownHistory
+from tests.journal.builders import located
+
+HEAD = "a" * 64
+SYSTEM = "7391"
+
+
+@dataclass
+class Chain:
+    """A journal's chain as it is now; it has the head that the host saw, or not."""
+
+    found: Provenance
+    heads: set[str] = field(default_factory=set)
+    lineage_id: str = "lineage"
+
+    def has_event(self, seq: int, head: str) -> bool:
+        return seq == 0 or head in self.heads
+
+    def waived(self) -> frozenset[str]:
+        return frozenset()
+
+    def provenance(self) -> Provenance:
+        return self.found
+
+
+@dataclass
+class Host:
+    """A host with a registry and a report folder."""
+
+    folder: Path
+
+    def saw(self, *, server: str = "", adoption: str = "") -> None:
+        known = KnownHistory("wss://gw", "/gone.db", "lineage", "run-1", 9, HEAD, server, adoption)
+        self.entry.make_folder()
+        self.entry.write(known)
+        seen: dict[str, Any] = {
+            "run": "run-1", "environment": "eu", "at": 0.0, "journal": "/gone.db",
+            "lineage": "lineage", "seq": 9, "head": HEAD, "adoption": adoption,
+        }  # fmt: skip
+        run = self.folder / "reports" / "night" / "run-1"
+        run.mkdir(parents=True)
+        (run / "journal.json").write_text(json.dumps(seen))
+
+    @property
+    def entry(self) -> FileGatewayEntry:
+        return FileGatewayEntry(self.folder, "wss://gw", "account")
+
+    def check(self, chain: Chain) -> None:
+        manifest = SimpleNamespace(name="night", environment=SimpleNamespace(name="eu"))
+        checkpoints = Checkpoints(
+            journal_at(located(self.folder / "x.db")),
+            self.entry,
+            self.folder / "reports",
+            cast("Manifest", manifest),
+        )
+        checkpoints.check(chain)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_an_old_server_that_is_back_is_refused_whatever_it_holds(host: Host):
+    host.saw(server=f"{SYSTEM}/2")
+    for timeline in (2, 3):
+        host.check(Chain(Provenance(f"{SYSTEM}/{timeline}"), {HEAD}))
+    with pytest.raises(StorageError, match="an old server that is back"):
+        host.check(Chain(Provenance(f"{SYSTEM}/1"), {HEAD}))
+
+
+def test_a_database_that_lacks_what_the_host_saw_is_to_be_adopted(host: Host):
+    host.saw(server=f"{SYSTEM}/1")
+    with pytest.raises(StorageError, match="runner journal adopt"):
+        host.check(Chain(Provenance(f"{SYSTEM}/1")))
+
+
+def test_a_file_that_lacks_it_needs_the_option(host: Host):
+    host.saw()
+    with pytest.raises(StorageError, match="apply with --new-history"):
+        host.check(Chain(NO_PROVENANCE))
+
+
+def test_a_persons_word_covers_what_the_host_saw_before_it(host: Host):
+    host.saw(server=f"{SYSTEM}/2", adoption="first")
+    host.check(Chain(Provenance(f"{SYSTEM}/1", ("first", "second"))))
+
+
+@pytest.mark.parametrize("adoptions", [("first",), ("other",)])
+def test_and_nothing_that_it_saw_since(host: Host, adoptions: tuple[str, ...]):
+    host.saw(server=f"{SYSTEM}/1", adoption="first")
+    with pytest.raises(StorageError, match="restored from a copy"):
+        host.check(Chain(Provenance(f"{SYSTEM}/1", adoptions)))
+
+
+def test_what_only_databases_have_is_not_written_for_a_file(host: Host):
+    host.saw()
+    assert {"server", "adoption"}.isdisjoint(json.loads(host.entry.path.read_text()))
