@@ -34,7 +34,7 @@ from runner.journal.sqlite.reader import (
     is_under_way,
     outcome_of,
 )
-from runner.journal.sqlite.report_query import read_figures
+from runner.journal.sqlite.report_query import decided, read_figures
 from runner.ports import Doubt, JournalledTransfer
 from runner.ports.history import (
     LATEST,
@@ -211,6 +211,10 @@ _REPORT = (
     "  AND m.sha256 = u.record::json->>'manifest_sha256'"
     " WHERE u.lane = %(lane)s AND u.no = %(run)s"
 )
+_DECIDED = (
+    "SELECT body FROM runner.events WHERE lane = %(lane)s AND run = %(run)s"
+    " AND body::json->>'event' IN ('control', 'gate') ORDER BY seq"
+)
 
 
 class Reader:
@@ -289,6 +293,8 @@ class Reader:
             manifest = (
                 None if kept is None else ManifestExcerpt(tuple(kept["lines"]), kept["total"])
             )
+        bodies = self._rows(_DECIDED, run=run) if ended.decided or not figures else []
+        decisions, gates = decided(str(body) for (body,) in bodies)
         reason = run_record.explanation or explanation or "the run ended before its turn"
         url, lane = self._url, self._lane
         return ReportSource(
@@ -298,6 +304,8 @@ class Reader:
             audit=lambda: audit(url, lane, run),
             audit_previous=previous or GENESIS,
             manifest=manifest,
+            decisions=decisions,
+            gates=gates,
         )
 
     # Transfers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import lru_cache
 from itertools import groupby
@@ -91,9 +91,15 @@ def decisions_of(
     connection: sqlite3.Connection, run: int
 ) -> tuple[tuple[DecisionRecord, ...], tuple[GateRecord, ...]]:
     """Return what people and gates decided in a run, oldest first."""
+    return decided(text for (text,) in connection.execute(_DECIDED, [run]))
+
+
+def decided(
+    bodies: Iterable[str],
+) -> tuple[tuple[DecisionRecord, ...], tuple[GateRecord, ...]]:
+    """Return what people and gates decided, by the bodies of a chain's events."""
     decisions, gates = list[DecisionRecord](), list[GateRecord]()
-    for (text,) in connection.execute(_DECIDED, [run]):
-        body = json.loads(text)
+    for body in map(json.loads, bodies):
         at = body["at"]
         if body["event"] == Note.CONTROL:
             decisions.append(DecisionRecord(at, body["who"], body["what"], body.get("why")))

@@ -11,6 +11,7 @@ from runner.core.errors import Locked, StorageError, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event, State
+from runner.ports import Note
 from runner.ports.journal_access import JournalAccess, JournalStore
 from tests.journal.builders import AT, HERE, ORIGIN, Written, manifest_rows, owed
 from tests.journal.contract.journals import DATABASES, started
@@ -190,3 +191,19 @@ def test_a_run_is_followed_from_another_process(journal: JournalAccess, run: Wri
         assert follower.has_news
         assert (progress.in_flight, progress.settled, progress.total) == (0, 3, 4)
         assert follower.run()[1:] == (False, True)
+
+
+def test_a_report_shows_what_people_and_gates_decided(
+    journal: JournalAccess, store: JournalStore, run: Written
+):
+    said = {"who": "alice", "what": "pause", "why": "full"}
+    asked = {"gate": "crm", "wave": 2, "verdict": "pass", "text": "200"}
+    store.record([Note(Note.CONTROL, AT, said), Note(Note.GATE, AT, asked)])
+    with journal.open_history() as history:
+        source = history.report_source(run.store.run_no)
+    assert [(each.who, each.what, each.why) for each in source.decisions] == [
+        ("alice", "pause", "full")
+    ]
+    assert [(each.gate, each.wave, each.verdict, each.text) for each in source.gates] == [
+        ("crm", 2, "pass", "200")
+    ]
