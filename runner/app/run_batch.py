@@ -124,10 +124,9 @@ async def _take_commands(batch: PlannedBatch, engine: BatchRun, observer: Observ
     """Let operators control the run; one that cannot be controlled is warned of, and goes on."""
     try:
         control = batch.open_control(batch.manifest.policy.control_group)
+        await control.serve(engine.commands.handle)
     except StorageError as error:
         observer.warned("this run takes no commands (runner control)", why=str(error))
-        return
-    await control.serve(engine.commands.handle)
 
 
 @asynccontextmanager

@@ -76,7 +76,7 @@ class CommandHandler:
         self._progress = progress
         self._controls = controls_at_start(bounds)
         self._one_at_a_time = asyncio.Lock()
-        self._answers: OrderedDict[tuple[int, str], ControlAnswer] = OrderedDict()
+        self._answers: OrderedDict[tuple[Requester, str], ControlAnswer] = OrderedDict()
         self._decisions: list[DecisionRecord] = []
         self._closed = False
 
@@ -88,7 +88,7 @@ class CommandHandler:
             return ControlAnswer(str(error), is_done=False)
         if command.changes_nothing:
             return ControlAnswer("", self.state())
-        key = (who.uid, request.id)
+        key = (who, request.id)
         async with self._one_at_a_time:
             if key not in self._answers:
                 self._answers[key] = await self._carry_out(command, who, request.id)
@@ -236,7 +236,7 @@ class CommandHandler:
 
 def _fields(decision: DecisionRecord, who: Requester, id_: str) -> dict[str, Any]:
     fields: dict[str, Any] = {"who": decision.who, "what": decision.what, "why": decision.why}
-    fields |= {"id": id_, "uid": who.uid}
+    fields |= {"id": id_} if who.uid is None else {"id": id_, "uid": who.uid}
     return fields if who.login_uid is None else fields | {"login_uid": who.login_uid}
 
 

@@ -128,3 +128,40 @@ def test_several_environments_are_a_run_each_and_the_worst_code_counts(
     assert waited.out.count("ended, exit code 1") == 2
     lanes = json.loads(harness.run("status", "--fleet", "--output", "json").out)["lanes"]
     assert len(lanes) == 2
+
+
+def test_an_operator_controls_the_run_of_a_worker_and_the_report_says_who(
+    gateway: Gateway, harness: Harness
+):
+    gateway.default = Step(until="drained")
+    content = manifest(
+        gateway, [transfer() for _ in range(20)], limits={"in_flight": 4, "rate": "50/s"}
+    )
+    content["policy"]["negotiation_timeout"] = "60s"
+    path = harness.write(content)
+    with harness.started("worker", "--config", configured(harness, content)) as worker:
+        assert harness.run("submit", path).code == 0
+        gateway.wait_until(lambda: len(gateway.frames) == 4)
+        paused = harness.run("control", "pause", "--all", "--reason", "the queue is full")
+        assert paused.code == 0, paused.err
+        gateway.release("drained")
+        shown = json.loads(harness.run("control", "show", "--output", "json").out)
+        state = shown["answers"][0]["state"]
+        assert state["paused"] == "paused by database role postgres: the queue is full"
+        assert harness.run("control", "rate", "99/s").code == 1
+        stopped = harness.run("control", "stop")
+        assert stopped.code == 0, stopped.err
+        waited = harness.run("submit", path, "--wait")  # its turn comes after the first one's end
+        worker.terminate()
+        worker.communicate()
+    assert waited.code == 0, waited.err
+    assert "1 batch (foreign): ended; exit code 5" in harness.run("status", "--fleet").out
+    assert len(gateway.frames) == 20
+    folders = sorted((harness.folder / "reports" / "batch").glob("2*"))
+    first = harness.report(folders[0])
+    assert [(each["who"], each["what"], each["why"]) for each in first.json["decisions"]] == [
+        ("database role postgres", "pause", "the queue is full"),
+        ("database role postgres", "stop", None),
+    ]
+    gone = harness.run("control", "pause")
+    assert gone.code == 4, gone.err
