@@ -61,12 +61,12 @@ EXPIRES_S = 3.0
 PLANTS = ("blind-takeover", "no-fence", "asynchronous-standby")
 TTL_S = 2.0
 RATE = 60
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0
 
 
 @dataclass
 class Verdict:
-    """What came of it. `twice`, `lost`, `wrong`, `unjournalled`, `broken` and `needless` have to be 0."""
+    """What came of it. `twice`, `lost`, `wrong`, `unjournalled`, `broken`, `unfinished` and `needless` have to be 0."""
 
     promise: str
     transfers: int
@@ -78,6 +78,7 @@ class Verdict:
     wrong: int
     unjournalled: int  # frames without a durable intent
     broken: int
+    unfinished: int  # batches that did not end in time
     needless: int  # takeovers though only clocks jumped
     takeovers: int
     fullest_s: int  # frames in the fullest second, as they arrived
@@ -92,6 +93,7 @@ class Verdict:
             or self.wrong
             or self.unjournalled
             or self.broken
+            or self.unfinished
             or self.needless
         )
 
@@ -351,6 +353,7 @@ def judge(rig: Rig, done: Counter[str], took: list[float]) -> Verdict:
     harness = Harness(rig._folder, {"RUNNER_JOURNAL": rig.url})
     verified = harness.run("audit", "verify", "latest", "--journal", rig.url)
     [(epochs,)] = rig.ask("SELECT max(epoch) FROM runner.lanes")
+    is_done = rig.is_done()
     intended = {name for (name,) in rig.ask("SELECT message_id FROM runner.deliveries")}
     return Verdict(
         promise=rig.promise,
@@ -359,10 +362,11 @@ def judge(rig: Rig, done: Counter[str], took: list[float]) -> Verdict:
         moved=len(moved),
         in_doubt=len(held),
         twice=sum(times > 1 for times in moved.values()),
-        lost=sum(not moved[name] and name not in held for name in rig.ids),
+        lost=is_done and sum(not moved[name] and name not in held for name in rig.ids),
         wrong=sum(bool(moved[name]) and name not in held | carried for name in rig.ids),
         unjournalled=sum(frame.id not in intended for frame in rig.gateway.frames),
-        broken=int(verified.code != 0 or not rig.is_done()),
+        broken=int(verified.code != 0),
+        unfinished=int(not is_done),
         needless=epochs - 1 if set(done) == {"clock"} else 0,
         takeovers=epochs - 1,
         fullest_s=_fullest([frame.at for frame in rig.gateway.frames]),

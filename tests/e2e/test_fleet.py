@@ -165,3 +165,53 @@ def test_an_operator_controls_the_run_of_a_worker_and_the_report_says_who(
     ]
     gone = harness.run("control", "pause")
     assert gone.code == 4, gone.err
+
+
+def test_a_batch_that_was_handed_over_goes_on_where_it_stood(gateway: Gateway, harness: Harness):
+    """Wave 1 and its confirmation are through, one has failed, and an operator has paused it."""
+    content = manifest(
+        gateway, [transfer(f"i-{n}") for n in range(12)], limits={"in_flight": 1, "rate": "100/s"}
+    )
+    content["policy"] |= {
+        "waves": [4, {"size": "100%", "confirm": True}],
+        "max_failures": 1,
+        "negotiation_timeout": "60s",
+    }
+    gateway.scripts |= {
+        "i-4": [Step("transfer_rejected")],
+        "i-5": [Step(until="handed over")],
+        "i-8": [Step("transfer_rejected")],
+    }
+    path = harness.write(content)
+    with harness.started("worker", "--config", configured(harness, content)) as first:
+        assert harness.run("submit", path).code == 0
+        gateway.wait_until(lambda: len(gateway.frames) == 4)
+        while harness.run("control", "continue").code:  # until wave 1 is final
+            assert first.poll() is None
+        gateway.wait_until(lambda: len(gateway.frames) == 6)
+        assert harness.run("control", "pause", "--reason", "full").code == 0
+        first.terminate()
+        gateway.release("handed over")
+        first.communicate()
+        assert first.returncode == 0
+    with harness.started("worker", "--config", configured(harness, content, worker="w2")) as second:
+        while (shown := harness.run("control", "show", "--output", "json")).code:
+            assert second.poll() is None
+        state = json.loads(shown.out)["answers"][0]["state"]
+        assert state["paused"] == "paused by database role postgres: full"
+        assert state["stage"] == "wave 2 of 2"
+        assert len(gateway.frames) == 6
+        assert harness.run("control", "resume").code == 0
+        while "ended; exit code 5" not in harness.run("status", "--fleet").out:
+            assert second.poll() is None
+        second.terminate()
+        second.communicate()
+    assert [frame.interaction_id for frame in gateway.frames] == [f"i-{n}" for n in range(9)]
+    report = harness.newest_report()
+    report.check(5)
+    assert "2 of the 12 transfers to be sent in this batch" in report.run["explanation"]
+    outcomes = {name: each["outcome"] for name, each in report.by_id.items()}
+    assert (outcomes["i-3"], outcomes["i-4"], outcomes["i-8"]) == (
+        "unchanged", "rejected", "rejected",
+    )  # fmt: skip
+    assert report.by_id["i-6"]["wave"] == 2

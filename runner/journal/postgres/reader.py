@@ -14,6 +14,7 @@ import psycopg
 
 from runner.core.errors import StorageError, UsageError
 from runner.core.manifest.source_excerpt import ManifestExcerpt
+from runner.core.pacing.batch_so_far import EarlierRuns
 from runner.core.records.audit_chain import GENESIS
 from runner.core.records.row_codec import PLANNED_ROW
 from runner.core.records.run_record import AuditEntry, Figures, ReportSource, RunRecord
@@ -22,6 +23,7 @@ from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import Action, Claim
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import State
+from runner.journal.earlier_runs import EVENTS, earlier_runs
 from runner.journal.postgres.claims import claims
 from runner.journal.postgres.connection import JournalUrl, ask, connect
 from runner.journal.postgres.lease import LAPSED
@@ -211,6 +213,14 @@ _REPORT = (
     "  AND m.sha256 = u.record::json->>'manifest_sha256'"
     " WHERE u.lane = %(lane)s AND u.no = %(run)s"
 )
+_BATCH_EVENTS = (
+    "SELECT run, body FROM runner.events WHERE lane = %(lane)s AND run >= %(first)s"
+    " AND body::json->>'event' = ANY(%(names)s) ORDER BY seq"
+)
+_BATCH_TRANSFERS = (
+    "SELECT run, id, interaction, state, reason_code FROM runner.transfers"
+    " WHERE lane = %(lane)s AND run >= %(first)s ORDER BY id"
+)
 _DECIDED = (
     "SELECT body FROM runner.events WHERE lane = %(lane)s AND run = %(run)s"
     " AND body::json->>'event' IN ('control', 'gate') ORDER BY seq"
@@ -369,6 +379,14 @@ class Reader:
         return {
             canonical_interaction(moved): RunMoves(uri, by, run) for moved, uri, by, run in rows
         }
+
+    def earlier_runs(self, first: int) -> EarlierRuns:
+        """Return what a run, and those that continue its batch, have done."""
+        return earlier_runs(
+            first,
+            self._rows(_BATCH_EVENTS, first=first, names=list(EVENTS)),
+            self._rows(_BATCH_TRANSFERS, first=first),
+        )
 
     # Doubts
 

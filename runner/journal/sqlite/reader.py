@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from runner.core.errors import UsageError
+from runner.core.pacing.batch_so_far import EarlierRuns
 from runner.core.records.audit_chain import GENESIS
 from runner.core.records.row_codec import PLANNED_ROW
 from runner.core.records.run_record import AuditEntry, Figures, ReportSource, RunRecord
@@ -20,6 +21,7 @@ from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import SKIPS, Action, Claim
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import NOT_BEGUN, OUTCOMES, State
+from runner.journal.earlier_runs import EVENTS, earlier_runs
 from runner.journal.sqlite.connection import connect, has_table, lacking_columns, reading
 from runner.journal.sqlite.format_check import read_waived
 from runner.journal.sqlite.interaction_history import claims_of
@@ -265,6 +267,23 @@ class Reader:
             canonical_interaction(moved): RunMoves(uri, by, run) for moved, uri, by, run in rows
         }
 
+    def earlier_runs(self, first: int) -> EarlierRuns:
+        """Return what a run, and those that continue its batch, have done."""
+        return earlier_runs(
+            first,
+            self._rows(
+                "SELECT run, body FROM events WHERE run >= ?"
+                " AND json_extract(body, '$.event') IN (SELECT value FROM json_each(?)) ORDER BY seq",
+                first,
+                json.dumps(EVENTS),
+            ),
+            self._rows(
+                "SELECT run, id, interaction, state, reason_code FROM transfers"
+                " WHERE run >= ? ORDER BY id",
+                first,
+            ),
+        )
+
     def heads_before_runs(self) -> list[ChainPosition]:
         """Return where each run begins in the chain, oldest first."""
         rows = self._rows(
@@ -480,7 +499,7 @@ def outcome_of(action: Action, own: str | None, claimed: str | None, *, is_there
     if claimed is None:
         return NOT_BEGUN
     outcome = OUTCOMES[State(claimed)] if is_there else Outcome.IN_DOUBT
-    if action is Action.IN_DOUBT or outcome is Outcome.SKIPPED:
+    if action in {Action.IN_DOUBT, Action.FINISHED} or outcome is Outcome.SKIPPED:
         return outcome
     return Outcome.UNCHANGED
 
