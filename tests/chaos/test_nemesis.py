@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.nemesis import KINDS, rehearse
+from tests.chaos.nemesis import rehearse
 
-PROMISED = {"kill": "dedupes", "partition": "expires", "cut": "dedupes", "clock": "expires"}
-"""What the gateway promises, by kind of fault; otherwise nothing."""
+CASES = (
+    (("kill",), "dedupes", 2),
+    (("stop",), "nothing", 2),
+    (("stop-at-write",), "nothing", 2),
+    (("database",), "nothing", 2),
+    (("partition", "cut"), "expires", 2),
+    (("clock",), "expires", 4),
+    (("failover",), "nothing", 1),
+)
+"""Kinds of faults, what the gateway promises, and how many faults."""
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_whatever_happens_to_the_worker_each_is_moved_once_and_reported_rightly(kind: str):
-    found = rehearse(
-        kinds=(kind,), faults=2, seed=7, transfers=100, promise=PROMISED.get(kind, "nothing")
-    )
+@pytest.mark.parametrize(("kinds", "promise", "faults"), CASES)
+def test_whatever_happens_to_the_worker_each_is_moved_once_and_reported_rightly(
+    kinds: tuple[str, ...], promise: str, faults: int
+):
+    found = rehearse(kinds=kinds, faults=faults, seed=7, transfers=100, promise=promise)
     assert found.is_clean, found
     assert sum(found.faults.values()), found
 
