@@ -206,6 +206,19 @@ def journals_beside(manifest: Path | None) -> list[JournalLocation]:
     return [JournalLocation(str(without_link(path))) for path in found]
 
 
+def every_journal(location: JournalLocation | None, manifest: Path | None) -> list[JournalLocation]:
+    """Return every lane of a database that is named; else the journals beside a manifest.
+
+    Raises `UsageError`, `StorageError`.
+    """
+    if location is None or not _SCHEME.match(location.text):
+        return journals_beside(manifest)
+    _database(location)
+    from runner.journal.postgres.access import lanes_of  # noqa: PLC0415
+
+    return lanes_of(location)
+
+
 def gateway_entry(
     variables: Mapping[str, str], *, origin: str, account: str
 ) -> GatewayEntry | None:

@@ -15,7 +15,7 @@ from runner.app.directory_lookup import look_up_directory
 from runner.app.gateway_identity import gateway_entry, origin_of
 from runner.app.journal_checkpoint import Checkpoints
 from runner.app.name_resolution import NOTHING_ASKED
-from runner.app.plan import new_run_id, plan_figures
+from runner.app.plan import going_on, new_run_id, plan_figures
 from runner.app.plan_check import plan_rows
 from runner.app.run_batch import NOTHING_SENT, PlannedBatch, run_batch
 from runner.app.run_options import RunOptions
@@ -24,6 +24,7 @@ from runner.composition import forget_earlier_gateway
 from runner.core.errors import GatewayError, StorageError, UsageError
 from runner.core.exit_code import ExitCode, exit_code
 from runner.core.manifest.model import Manifest
+from runner.core.pacing.batch_so_far import BatchSoFar
 from runner.core.records.run_record import Figures, PlanFigures, ReportSource
 from runner.core.records.summary import Summary, summarize
 from runner.core.transfer.outcome import Outcome
@@ -65,8 +66,9 @@ class Question:
     new_journal: str | None  # the path of a journal without transfers
 
 
-def _hold_to_nothing(_staging: Staging) -> None:
-    """Leave the plan as the history says."""
+def _hold_to_nothing(_staging: Staging) -> BatchSoFar | None:
+    """Leave the plan as the history says: the batch begins here."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,11 @@ class RunHooks:
     confirm: Callable[[Question], bool]
     prompt: Prompt = unanswered  # asks for confirmations between waves
     journal: JournalAccess | None = None  # opened in a way of its own; None: the options' one
-    hold: Callable[[Staging], None] = _hold_to_nothing
-    """Called under the lock, with the planned rows, before the plan is stored."""
+    hold: Callable[[Staging], BatchSoFar | None] = _hold_to_nothing
+    """Called under the lock, with the planned rows, before the plan is stored.
+
+    Returns where earlier runs left the batch; None: it begins here.
+    """
 
 
 def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunHooks) -> Applied:
@@ -179,6 +184,7 @@ class _Run:
         self._store = store
         self._checkpoints = checkpoints
         self._found = NOTHING_ASKED
+        self._so_far: BatchSoFar | None = None
         self._unreachable: GatewayError | None = None
         at = time.time()
         self._record = run_record.started_record(
@@ -197,9 +203,13 @@ class _Run:
             self._checkpoints.check(store)
         self._ask()
         plan_rows(self._request, self._manifest, self._staging, self._journal)
-        self._hold(self._staging)
+        self._so_far = so_far = self._hold(self._staging)
         self._check_place()
         plan = plan_figures(self._request, self._manifest, self._staging)
+        continues = {}
+        if so_far is not None:
+            plan = going_on(plan, so_far, self._manifest.policy)
+            continues = {"continues": so_far.first_run}
         caveats = tuple(store.caveats())
         for each in caveats:
             self._observer.warned(each)
@@ -213,6 +223,7 @@ class _Run:
             rate_per_s=limits.rate_per_s,
             in_flight=limits.in_flight,
             burst=limits.burst,
+            **continues,
         )
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
@@ -237,6 +248,7 @@ class _Run:
             open_control=self._open_control,
             prompt=self._prompt,
             is_planned=self._request.plan is not None,
+            so_far=self._so_far,
         )
 
     def end_unsent(self, batch: PlannedBatch) -> RunEnd | None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from runner.app.find_journal import JournalOptions
 from runner.app.status import holder_runs
 from runner.core import next_steps
 from runner.core.control import CommandName, parse_command
 from runner.core.errors import NotRunning, RunnerError, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import shell_line
-from runner.journals import journal_at, journals_beside
+from runner.journals import every_journal, journal_at
 from runner.ports.control import ControlAnswer, ControlRequest
 from runner.ports.history import LATEST
 from runner.ports.journal_access import Holder, JournalAccess
@@ -79,15 +79,15 @@ def control(location: JournalLocation, given: GivenCommand) -> Controlled:
     return Controlled(run, journal.address, answer)
 
 
-def control_all(manifest: Path | None, given: GivenCommand) -> Iterator[Controlled]:
-    """Give a command to every run with a journal beside a manifest, or in the current folder.
+def control_all(where: JournalOptions, given: GivenCommand) -> Iterator[Controlled]:
+    """Give a command to every run of a database, or with a journal beside a manifest.
 
-    Raises `UsageError` for a command that is not for all, `NotRunning` if nothing is running.
+    Without either it is those in the current folder. Raises `UsageError` for a command that is not for all, `NotRunning` if nothing is running.
     """
     if given.command not in FOR_ALL or given.run is not None:
         raise UsageError("--all is for `pause` and `stop` alone, without a run's id")
     found = False
-    for location in journals_beside(manifest):
+    for location in every_journal(where.journal, where.manifest):
         journal = journal_at(location)
         if journal.holder() is None:
             continue
@@ -98,7 +98,8 @@ def control_all(manifest: Path | None, given: GivenCommand) -> Iterator[Controll
             yield Controlled(LATEST, journal.address, error=error)
     if not found:
         raise NotRunning(
-            "no run is going on with a journal of this folder; name another's with --manifest"
+            "no run is going on with a journal of this folder; name another's with --manifest, or a"
+            " database with --journal"
         )
 
 

@@ -25,9 +25,10 @@ from runner.console.log.redaction import register_secrets
 from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid
 from runner.core.exit_code import ExitCode
-from runner.core.manifest.model import Manifest
+from runner.core.manifest.model import Manifest, Policy
 from runner.core.manifest.policy_rules import duration_s, in_flight
 from runner.core.manifest.recurring_window import Windows, utc_text, zone_of
+from runner.core.pacing.batch_so_far import BatchSoFar, between
 from runner.core.pacing.rate import estimate_s
 from runner.core.pacing.waves import WaveCount, batch_ends, most_failures
 from runner.core.records.row_codec import read_ladder
@@ -89,7 +90,7 @@ def plan_figures(request: RunOptions, manifest: Manifest, staging: Staging) -> P
     policy, failed_before = manifest.policy, staging.failed_before()
     return PlanFigures(
         send=sends,
-        unchanged=counts.get(Action.UNCHANGED, 0),
+        unchanged=counts.get(Action.UNCHANGED, 0) + counts.get(Action.FINISHED, 0),
         changed=counts.get(Action.CHANGED, 0),
         in_doubt=counts.get(Action.IN_DOUBT, 0),
         estimate_s=_estimate_s(request, manifest, sends),
@@ -102,6 +103,20 @@ def plan_figures(request: RunOptions, manifest: Manifest, staging: Staging) -> P
         zone=zone_of(policy.windows.rules) if policy.windows else None,
         skipped=sum(counts.get(action, 0) for action in SKIPS),
         **_window_figures(request, manifest, sends),
+    )
+
+
+def going_on(plan: PlanFigures, so_far: BatchSoFar, policy: Policy) -> PlanFigures:
+    """Return a plan's figures as those of a run that goes on with a batch.
+
+    Waves and failures are the batch's: a wave that is finished has nothing left.
+    """
+    ends = batch_ends(policy.waves, so_far.total, so_far.failed_before)
+    most = most_failures(policy.max_failures, total=so_far.total)
+    return replace(
+        plan,
+        waves=tuple(between(so_far.left, 0, end) for end in ends),
+        max_failures=None if most is None else max(0, most - len(so_far.failed)),
     )
 
 

@@ -22,6 +22,7 @@ from runner.composition import opened_gateway, policy_of
 from runner.core.errors import StorageError
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits, Manifest
+from runner.core.pacing.batch_so_far import BatchSoFar
 from runner.core.records.run_record import Figures, PlanFigures
 from runner.drivers import spec_of
 from runner.engine.callback_factory import CallbackFactory
@@ -62,6 +63,7 @@ class PlannedBatch:
     open_control: Callable[[str | None], Control]
     prompt: Prompt = unanswered
     is_planned: bool = False  # held to a plan file
+    so_far: BatchSoFar | None = None  # where earlier runs left the batch; None: it begins here
 
     @property
     def has_work(self) -> bool:
@@ -124,10 +126,9 @@ async def _take_commands(batch: PlannedBatch, engine: BatchRun, observer: Observ
     """Let operators control the run; one that cannot be controlled is warned of, and goes on."""
     try:
         control = batch.open_control(batch.manifest.policy.control_group)
+        await control.serve(engine.commands.handle)
     except StorageError as error:
         observer.warned("this run takes no commands (runner control)", why=str(error))
-        return
-    await control.serve(engine.commands.handle)
 
 
 @asynccontextmanager
@@ -190,6 +191,7 @@ def _spec_of(batch: PlannedBatch, gates: Gates | None) -> RunSpec:
         prompt=batch.prompt,
         user=current_user(),
         is_planned=batch.is_planned,
+        so_far=batch.so_far,
     )
 
 

@@ -47,6 +47,11 @@ def submit_manifest(
     checked = replace(request, without_secrets=True, validate_only=True)
     with Staging() as staging:
         manifest, warnings = read_manifest(checked, staging)
+    if manifest.gates:
+        raise UsageError(
+            f"gate `{next(iter(manifest.gates))}`: a worker asks no gate that is submitted; submit the"
+            " batch without gates, or apply it where its gates can be asked, with --journal"
+        )
     new = NewSubmission(
         environment=manifest.environment.name,
         batch=manifest.name,

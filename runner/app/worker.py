@@ -31,10 +31,13 @@ from runner.core.errors import (
     UsageError,
 )
 from runner.core.exit_code import ExitCode
+from runner.core.pacing.batch_so_far import BatchSoFar, EarlierRuns, batch_so_far
 from runner.core.transfer.canonical_form import canonical_interaction
-from runner.core.transfer.frozen_plan import Moved, held_to
+from runner.core.transfer.frozen_plan import FrozenPlan, Moved, held_to
+from runner.core.transfer.plan_decision import SENDS
 from runner.ports import Observer
 from runner.ports.fleet import FleetWorker, Submission, SubmissionJournal, SubmissionOver
+from runner.ports.history import RunMoves
 from runner.ports.journal_access import Lane
 from runner.staging.rows import Selection, Staging
 
@@ -278,17 +281,28 @@ class Worker:
         self._observer.warned("submission refused", submission=submission.id, why=why)
 
 
-def _hold(journal: SubmissionJournal, selection: Selection, staging: Staging) -> None:
+def _hold(journal: SubmissionJournal, selection: Selection, staging: Staging) -> BatchSoFar | None:
     """Hold the rows of a later run to the plan of the submission's first one.
 
-    The limit chose that plan's rows. Chosen anew, it would leave out some that are not done.
+    Returns where the batch stands; None: this is its first run. The limit chose that plan's rows.
+    Chosen anew, it would leave out some that are not done.
     """
     plan = journal.frozen
     if plan is None:
-        return
+        return None
     with journal.open_history() as history:
         staging.plan(history, replace(selection, limit=None))
         moved = history.moved_since(plan.last_transfer_id)
+        earlier = history.earlier_runs(plan.first_run)
+    hold_to_plan(staging, plan, moved, earlier)
+    to_send = (row.turn for row, decision in staging.planned() if decision.action in SENDS)
+    return batch_so_far(plan, earlier, to_send)
+
+
+def hold_to_plan(
+    staging: Staging, plan: FrozenPlan, moved: Mapping[str, RunMoves], earlier: EarlierRuns
+) -> None:
+    """Amend the decisions on the rows of a later run of a batch."""
     amended = []
     for row, decision in staging.planned():
         interaction = canonical_interaction(row.interaction_id)
@@ -296,6 +310,7 @@ def _hold(journal: SubmissionJournal, selection: Selection, staging: Staging) ->
         held = held_to(
             plan.rows.get(interaction),
             None if there is None else Moved(*there),
+            earlier.finished(interaction),
             row.destination_uri,
             decision,
         )

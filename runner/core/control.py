@@ -83,6 +83,15 @@ def parse_command(
     return Command(command, command.value, None, reason)
 
 
+def command_of(text: str, reason: str | None) -> Command:
+    """Return the command whose `text` it is; raises `ValueError`."""
+    name, _, rest = text.partition(" ")
+    flag, _, for_ = rest.partition(" ")
+    if flag == "--for":
+        return parse_command(name, None, for_, reason)
+    return parse_command(name, rest or None, None, reason)
+
+
 def _positive(seconds: float) -> float:
     if seconds <= 0:
         raise ValueError("a pause of 0 s does nothing; write for example --for 20m")

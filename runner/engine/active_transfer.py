@@ -62,7 +62,10 @@ class ActiveTransfer:
     has_seat: bool = False  # see `seats`
     is_failure: bool = False  # among those that count against `max_failures`
     is_counted: bool = True  # among this run's figures; not, if an earlier run took it up
-    counted: Outcome | None = None  # the outcome that the figures have of it
+    is_of_batch: bool = False  # an earlier run of this batch took it up: its failure counts
+    counted: Outcome | None = (
+        None  # the outcome that the figures, or the batch's counts, have of it
+    )
 
     @property
     def outcome(self) -> Outcome | None:

@@ -18,6 +18,7 @@ from runner.core.control import (
     CommandName,
     Pause,
     changed,
+    command_of,
     controls_at_start,
     parse_command,
 )
@@ -25,6 +26,7 @@ from runner.core.errors import CommandRefused, StorageError
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.quantity import rate_text
 from runner.core.number_text import duration
+from runner.core.pacing.batch_so_far import GivenBefore
 from runner.core.records.run_record import DecisionRecord, TimelineEventKind
 from runner.core.timestamps import timestamp
 from runner.engine.admission import Admission
@@ -76,7 +78,7 @@ class CommandHandler:
         self._progress = progress
         self._controls = controls_at_start(bounds)
         self._one_at_a_time = asyncio.Lock()
-        self._answers: OrderedDict[tuple[int, str], ControlAnswer] = OrderedDict()
+        self._answers: OrderedDict[tuple[Requester, str], ControlAnswer] = OrderedDict()
         self._decisions: list[DecisionRecord] = []
         self._closed = False
 
@@ -88,13 +90,32 @@ class CommandHandler:
             return ControlAnswer(str(error), is_done=False)
         if command.changes_nothing:
             return ControlAnswer("", self.state())
-        key = (who.uid, request.id)
+        key = (who, request.id)
         async with self._one_at_a_time:
             if key not in self._answers:
                 self._answers[key] = await self._carry_out(command, who, request.id)
                 if len(self._answers) > ANSWERS_KEPT:
                     self._answers.popitem(last=False)
             return self._answers[key]
+
+    def restore(self, given: GivenBefore) -> None:
+        """Put a command in force again that was given to an earlier run of the batch.
+
+        A pause for a time lasts as long as it was given for, from now on. What a limit of this run
+        does not allow any more is left out; an answer to a confirmation is asked for anew.
+        """
+        try:
+            command = command_of(given.text, given.why)
+            if command.name is CommandName.STOP:
+                why = "" if given.why is None else f": {given.why}"
+                self._stop_signal.set_by_rule(
+                    f"stopped by {given.who}{why}; run apply again to go on"
+                )
+            elif command.name is not CommandName.CONTINUE:
+                self._put_in_force(command, given.who)
+        except (ValueError, CommandRefused):
+            return
+        self._decisions.append(DecisionRecord(given.at, given.who, given.text, given.why))
 
     def close(self) -> None:
         """Refuse commands from now on: the run sends nothing further."""
@@ -191,8 +212,12 @@ class CommandHandler:
         if command.name is CommandName.CONTINUE:
             self._gatekeeper.confirm()
             return "confirmed; the wave begins"
+        return _done(command, self._put_in_force(command, str(who)))
+
+    def _put_in_force(self, command: Command, who: str) -> Pause | None:
+        """Change what is in force; return the pause. Raises `CommandRefused`."""
         before = self._controls
-        after = changed(before, command, self._bounds, who=str(who), now=self._clock.now())
+        after = changed(before, command, self._bounds, who=who, now=self._clock.now())
         self._controls = after
         if after.pause is None:
             self._admission.release(OPERATOR)
@@ -203,7 +228,7 @@ class CommandHandler:
             self._limit_requests(before.limits.http_rate_per_s, after.limits.http_rate_per_s)
         if after.max_failures != before.max_failures:
             self._rollout.allow(after.max_failures)
-        return _done(command, after.pause)
+        return after.pause
 
     def _limit_requests(self, before: float | None, after: float | None) -> None:
         if after is not None and after != before and isinstance(self._gateway, RequestLimited):
@@ -236,7 +261,7 @@ class CommandHandler:
 
 def _fields(decision: DecisionRecord, who: Requester, id_: str) -> dict[str, Any]:
     fields: dict[str, Any] = {"who": decision.who, "what": decision.what, "why": decision.why}
-    fields |= {"id": id_, "uid": who.uid}
+    fields |= {"id": id_} if who.uid is None else {"id": id_, "uid": who.uid}
     return fields if who.login_uid is None else fields | {"login_uid": who.login_uid}
 
 

@@ -81,10 +81,11 @@ class Reconciler:
         # Left in doubt by earlier runs, and whether this run's manifest lists them.
         self._left: list[tuple[ActiveTransfer, bool]] = []
 
-    def restore(self, doubts: Sequence[Doubt]) -> None:
-        """Track what earlier runs left in doubt: from here on a late reply settles it."""
+    def restore(self, doubts: Sequence[Doubt]) -> list[ActiveTransfer]:
+        """Track what earlier runs left in doubt, and return it: from here on a late reply settles it."""
         for doubt in doubts:
             self._left.append((self._worker.restore(doubt, self._began), doubt.listed))
+        return [transfer for transfer, _ in self._left]
 
     async def look_up_all(self) -> list[ActiveTransfer]:
         """Look up what earlier runs left in doubt, before anything is sent.

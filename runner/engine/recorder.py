@@ -56,8 +56,9 @@ class Recorder:
         if further is not None:
             entries.append(transfer.enter(further, wall, details._replace(n=None)))
         after = transfer.outcome
-        if transfer.is_counted and after is not transfer.counted:
-            self._metrics.settled(self._clock.now(), after, transfer.counted)
+        if (transfer.is_counted or transfer.is_of_batch) and after is not transfer.counted:
+            if transfer.is_counted:
+                self._metrics.settled(self._clock.now(), after, transfer.counted)
             self._settled(transfer)
             transfer.counted = after
         if after is not None:

@@ -13,6 +13,7 @@ from runner.core.exit_code import ExitCode
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Limits
 from runner.core.number_text import counted
+from runner.core.pacing.batch_so_far import BatchSoFar
 from runner.core.pacing.waves import most_failures
 from runner.core.records.recent_failures import stage_of
 from runner.core.records.run_record import Figures, TimelineEventKind
@@ -73,6 +74,12 @@ class RunSpec:
     prompt: Prompt = unanswered
     user: str = ""  # who runs it, for what is decided at the terminal
     is_planned: bool = False  # its limits are those of a plan that was approved
+    so_far: BatchSoFar | None = None  # where earlier runs left the batch; None: it begins here
+
+    @property
+    def batch_total(self) -> int:
+        """The transfers of the whole batch, which shares refer to."""
+        return self.total if self.so_far is None else self.so_far.total
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,7 @@ class BatchRun:
             self._metrics,
             clock=clock,
             seats=seats,
+            so_far=spec.so_far,
         )
         self._admission = Admission(
             gateway,
@@ -234,7 +242,7 @@ class BatchRun:
             Bounds(
                 spec.limits,
                 rules.policy.max_failures,
-                spec.total,
+                spec.batch_total,
                 rules.policy.answer_timeout_s,
                 is_planned=spec.is_planned,
             ),
@@ -258,7 +266,7 @@ class BatchRun:
 
     def _seats(self) -> Seats:
         todo = self._spec
-        allowed = most_failures(todo.rules.policy.max_failures, total=todo.total)
+        allowed = most_failures(todo.rules.policy.max_failures, total=todo.batch_total)
         return Seats(allowed, self.stop_signal)
 
     async def run(self) -> RunEnd:
@@ -270,14 +278,21 @@ class BatchRun:
             # No wave waits for the fences of what earlier runs left in doubt.
             with self.stop_signal.on_failure():
                 await self._restore_doubts()
+                self._restore_commands()
                 if self._rollout.may_begin() and await self._open():
+                    of_batch = list[ActiveTransfer]()  # the first wave waits for these
                     for transfer in await self._reconciler.look_up_all():
-                        left_in_doubt.create_task(self._finish_transfer(transfer))
+                        if transfer.is_of_batch:
+                            of_batch.append(transfer)
+                        else:
+                            left_in_doubt.create_task(self._finish_transfer(transfer))
                     for wave in self._rollout.waves():
                         if not await self._gatekeeper.admit(wave):
                             break
                         workers = await self._begin(wave)
                         async with self._gatekeeper.watching(wave), asyncio.TaskGroup() as tasks:
+                            while of_batch:
+                                tasks.create_task(self._finish_transfer(of_batch.pop()))
                             for _ in range(workers):  # until all are final or in doubt
                                 tasks.create_task(self._send_rows(tasks))
                         if not self._rollout.goes_on():
@@ -371,7 +386,14 @@ class BatchRun:
         doubts = await self._journal.doubts()
         if doubts:
             self._observer.warned("looking at what is in doubt", transfers=len(doubts))
-        self._reconciler.restore(doubts)
+        for transfer in self._reconciler.restore(doubts):
+            self._rollout.take_over(transfer)
+
+    def _restore_commands(self) -> None:
+        """Put in force what operators ordered of the batch's earlier runs."""
+        if self._spec.so_far is not None:
+            for given in self._spec.so_far.commands:
+                self.commands.restore(given)
 
     async def _send_rows(self, tasks: asyncio.TaskGroup) -> None:
         """Send rows until there are no more or the run is stopped."""

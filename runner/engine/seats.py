@@ -35,9 +35,9 @@ class Seats:
     async def take(self, transfer: ActiveTransfer) -> bool:
         """Wait until a transfer has a seat; False: the run is stopped.
 
-        What an earlier run left in doubt needs none: its failure is not among this run's.
+        What an earlier run of another batch left in doubt needs none: its failure is not counted.
         """
-        if transfer.has_seat or not transfer.is_counted:
+        if transfer.has_seat or not (transfer.is_counted or transfer.is_of_batch):
             return not self._stop_signal.is_set
         if not self._turn_lock.locked() and self._is_free():
             return self._give(transfer)

@@ -63,7 +63,7 @@ class WaveGatekeeper:
     async def admit(self, wave: Wave) -> bool:
         """Wait until a wave may begin; False: the run is stopped."""
         conditions = wave.conditions
-        if conditions:
+        if conditions and not wave.has_begun:
             await self._hold(wave)
         self._counts_before = Counter(self._metrics.outcomes)
         return not self._stop_signal.is_set

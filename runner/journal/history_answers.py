@@ -60,7 +60,7 @@ def _outcome_of(action: Action, own: str | None, claimed: str | None, *, is_ther
     if claimed is None:
         return NOT_BEGUN
     outcome = OUTCOMES[State(claimed)] if is_there else Outcome.IN_DOUBT
-    if action is Action.IN_DOUBT or outcome is Outcome.SKIPPED:
+    if action in {Action.IN_DOUBT, Action.FINISHED} or outcome is Outcome.SKIPPED:
         return outcome
     return Outcome.UNCHANGED
 

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who gave a command, as the operating system says it."""
+    """Who gave a command, as the operating system or the database says it."""
 
-    uid: int
+    uid: int | None  # None: a database's role
     user: str
     login_uid: int | None = None  # who logged in, where that is another account
     login: str | None = None
@@ -51,7 +51,7 @@ class Control(Protocol):
     async def serve(self, handle: Handler) -> None:
         """Hand every command to `handle` until cancelled; then refuse further ones.
 
-        Raises `StorageError` if commands cannot be received.
+        Raises `StorageError` if commands cannot be received; the run goes on without.
         """
 
 

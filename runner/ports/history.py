@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
+from runner.core.pacing.batch_so_far import EarlierRuns
 from runner.core.records.run_record import AuditEntry, ReportSource, RunRecord
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import Claim
@@ -194,6 +195,9 @@ class History(ClaimSource, EventSource, Protocol):
 
     def moved_since(self, transfer_id: int) -> Mapping[str, RunMoves]:
         """Return what newer transfers carried out, by interaction in its canonical form."""
+
+    def earlier_runs(self, first: int) -> EarlierRuns:
+        """Return what the run with this number, and those that continue its batch, have done."""
 
     # Doubts
 

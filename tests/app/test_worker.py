@@ -217,6 +217,11 @@ def test_what_begins_later_keeps_nobody_waiting(site: Site):
     assert site.look(later).state is SubmissionState.WAITING
 
 
+def gated(content: dict[str, Any], gate: Mapping[str, Any]) -> None:
+    content["gates"] = {"check": dict(gate)}
+    content["policy"]["waves"] = [1, {"size": "100%", "gates": ["check"]}]
+
+
 HOSTILE = {
     "another origin": lambda c: c["environments"]["foreign"]["endpoints"].update(
         api_url="http://127.0.0.1:9"
@@ -229,6 +234,8 @@ HOSTILE = {
         callbacks={"crm": {"url": "http://127.0.0.1:9/x"}},
         defaults={"media": "voice", "callbacks": ["crm"]},
     ),
+    "a gate that calls an address": lambda c: gated(c, {"url": "http://127.0.0.1:9/x"}),
+    "a gate that runs a command": lambda c: gated(c, {"command": ["./check"]}),
     "a file outside": lambda c: c.update(transfers=[{"from": "../../../etc/passwd"}]),
     "an absolute file": lambda c: c.update(transfers=[{"from": "/etc/passwd"}]),
     "a file that is not there": lambda c: c.update(transfers=[{"from": "rows.csv"}]),
@@ -258,6 +265,24 @@ def test_hostile_submissions_are_refused_and_nothing_is_sent(site: Site):
     assert not site.gateway.frames
     assert not site.gateway.effects
     assert execute(str(site.journal), "SELECT 1 FROM runner.runs") == []
+
+
+def test_gates_are_refused_before_they_are_stored(site: Site):
+    content = site.manifest(2)
+    gated(content, {"url": "http://127.0.0.1:9/x", "allow_private": True})
+    with pytest.raises(UsageError, match="a worker asks no gate"):
+        site.submit(content)
+    assert execute(str(site.journal), "SELECT 1 FROM runner.submissions") == []
+
+
+def test_what_is_protected_stays_protected_on_a_worker(site: Site):
+    content = site.manifest(3)
+    content["exclude_from"] = "protected.csv"
+    (site.folder / "protected.csv").write_text("interaction_id\ni-1\n")
+    site.start(content)
+    ended = site.ended(site.submit(content))
+    assert ended.exit_code == 0
+    assert site.moved() == Counter(["i-0", "i-2"])
 
 
 def test_a_command_that_is_submitted_does_not_run_on_a_worker(site: Site):

@@ -1,11 +1,13 @@
 """Does things to a fleet of real workers, and lets the gateway's ledger judge.
 
-    python -m tests.chaos.nemesis [--faults 12] [--seed 1] [--kinds kill,stop,stop-at-write,database,partition]
+    python -m tests.chaos.nemesis [--faults 12] [--seed 1] [--kinds kill,stop] [--promises nothing,dedupes]
 
 Each fault meets the worker that carries the batch, a few frames after the last one: it is killed; it is
 stopped by SIGSTOP and wakes after another took over; it is stopped right before it writes a frame; the
-database is stopped at once; its connection to the database holds what it was sent, and delivers it late.
-`--plant blind-takeover` makes a mistake on purpose, which has to be found.
+database is stopped at once; its connection to the database holds what it was sent, and delivers it late;
+the gateway's sessions are cut; the time of day jumps on all hosts; the database's primary is lost, and its
+synchronous standby takes its place. Every host's time of day is off, and the clocks that count leases run
+apart by up to 6 %. `--plant` makes a mistake on purpose, which has to be found.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
@@ -31,22 +33,42 @@ from urllib.parse import quote
 
 import yaml
 
+from runner.core.journal_location import JournalLocation
+from runner.journals import create_journal
+from runner.ports.journal_access import Durability
 from tests.chaos.held_connection import HeldConnection
+from tests.chaos.server_pair import ServerPair
 from tests.e2e.harness import Harness, environment, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 from tests.postgres_server import binary, execute, fresh_database, server, server_user
 
-KINDS = ("kill", "stop", "stop-at-write", "database", "partition")
-PLANTS = ("blind-takeover",)
+KINDS = (
+    "kill", "stop", "stop-at-write", "database", "partition", "cut", "clock", "failover",
+)  # fmt: skip
+ALONE = frozenset({"stop-at-write", "clock", "failover"})
+"""Kinds that a batch of their own is played with."""
+
+NOT_FOLLOWED = frozenset({"cut", "clock", "failover"})
+"""Kinds after which the same worker may go on."""
+
+PROMISES: Mapping[str, Mapping[str, str] | None] = {
+    "nothing": None,
+    "dedupes": {"dedupes": "1h"},
+    "expires": {"expires": "3s", "visible": "100ms"},
+}
+EXPIRES_S = 3.0
+PLANTS = ("blind-takeover", "no-fence", "asynchronous-standby")
 TTL_S = 2.0
-PATIENCE_S = 120.0
+RATE = 60
+PATIENCE_S = 600.0
 
 
 @dataclass
 class Verdict:
-    """What came of it. All of `twice`, `lost`, `wrong` and `broken` have to be 0."""
+    """What came of it. `twice`, `lost`, `wrong`, `unjournalled`, `broken`, `unfinished` and `needless` have to be 0."""
 
+    promise: str
     transfers: int
     faults: dict[str, int]
     moved: int
@@ -54,24 +76,47 @@ class Verdict:
     twice: int
     lost: int
     wrong: int
+    unjournalled: int  # frames without a durable intent
     broken: int
+    unfinished: int  # batches that did not end in time
+    needless: int  # takeovers though only clocks jumped
     takeovers: int
+    fullest_s: int  # frames in the fullest second, as they arrived
     slowest_s: float
 
     @property
     def is_clean(self) -> bool:
         """Whether nobody was moved twice, lost, or reported wrongly, and the chain holds."""
-        return not (self.twice or self.lost or self.wrong or self.broken)
+        return not (
+            self.twice
+            or self.lost
+            or self.wrong
+            or self.unjournalled
+            or self.broken
+            or self.unfinished
+            or self.needless
+        )
 
 
 class Rig:
     """A gateway, a database, three workers, and one batch."""
 
     def __init__(
-        self, folder: Path, gateway: Gateway, *, transfers: int, plant: str | None
+        self,
+        folder: Path,
+        gateway: Gateway,
+        chance: random.Random,
+        *,
+        promise: str,
+        transfers: int,
+        plant: str | None,
+        pair: ServerPair | None,
     ) -> None:
-        self.url = fresh_database()
+        self.pair = pair
+        self.url = fresh_database() if pair is None else pair.url("fleet")
         self.gateway = gateway
+        self.promise = promise
+        self._chance = chance
         self._folder = folder
         self._plant = plant
         self._names = count(1)
@@ -81,16 +126,21 @@ class Rig:
         self.content = manifest(
             gateway,
             [transfer(each) for each in self.ids],
-            limits={"rate": "60/s", "burst": 1, "in_flight": 8},
+            preflight=promise != "nothing",
+            limits={"rate": f"{RATE}/s", "burst": 1, "in_flight": 8},
         )
         self.content["policy"]["negotiation_timeout"] = "1s"
+        if promise != "nothing":
+            self.content["gateways"]["edge"]["delivery"] = dict(PROMISES[promise] or {})
+            self.content["policy"]["retry"]["attempts"] = 8
 
     def start(self, *, stop_at_write: int = 0) -> str:
         """Start one more worker, as on a host of its own; return its name."""
-        name = f"w{next(self._names)}"
-        link = HeldConnection(_socket_of_server(), self._folder / f"pg-{name}")
-        self.links[name] = link
-        url = self.url.replace(server().partition("host=")[2], quote(str(link.folder), safe="/"))
+        name, url = f"w{next(self._names)}", self.url
+        if self.pair is None:
+            link = HeldConnection(_socket_of_server(), self._folder / f"pg-{name}")
+            self.links[name] = link
+            url = url.replace(server().partition("host=")[2], quote(str(link.folder), safe="/"))
         keys = {
             "worker": name, "journal": url, "lease": f"{TTL_S:g}s",
             "report_dir": str(self._folder / "reports"), "state_dir": str(self._folder / name),
@@ -98,13 +148,31 @@ class Rig:
         own = {key: self.content[key] for key in ("environments", "gateways")}
         config = self._folder / f"{name}.yaml"
         config.write_text(yaml.safe_dump(keys | own))
-        marks = {"NEMESIS_STOP_AT_WRITE": str(stop_at_write), "NEMESIS_PLANT": self._plant or ""}
+        marks = {
+            "NEMESIS_STOP_AT_WRITE": str(stop_at_write),
+            "NEMESIS_PLANT": self._plant or "",
+            "NEMESIS_CLOCK": str(self._clock(name)),
+            "NEMESIS_PACE": str(self._chance.choice((1.0, 1.0, 0.94, 1.06))),
+        }
         with (self._folder / f"{name}.log").open("wb") as log:
             self.alive[name] = subprocess.Popen(
                 [sys.executable, "-m", "tests.chaos.nemesis_worker", "worker", "--config", config],
                 stdout=log, stderr=log, env=environment() | marks | {"RUNNER_LOG_FORMAT": "json"},
             )  # fmt: skip
         return name
+
+    def _clock(self, name: str) -> Path:
+        """Return the file that says by how much a worker's time of day is off."""
+        path = self._folder / f"{name}.clock"
+        # What expires is judged by the message's own time: there hosts keep to theirs.
+        skews = (0, 0.5, -0.5) if self.promise == "expires" else (0, 2, -2, 3600, -3600)
+        path.with_suffix(".new").write_text(str(self._chance.choice(skews)))
+        return path.with_suffix(".new").replace(path)
+
+    def step_clocks(self) -> None:
+        """Let the time of day jump on every host."""
+        for name in self.alive:
+            self._clock(name)
 
     def replace_all(self) -> None:
         """Kill all workers, and start three that do not stop."""
@@ -172,13 +240,17 @@ def play(
     rig.submit()
     while done.total() < faults and not rig.is_done():
         kind = chance.choice(kinds)
-        if kind != "stop-at-write":
+        if kind == "clock":
+            Event().wait(0.4 * chance.random())
+        elif kind != "stop-at-write":
             _let_some_pass(rig, chance.randint(1, max(2, len(rig.ids) // (2 * faults))))
         if (carrier := rig.carrier()) is None:
             continue
         at = time.monotonic()
         done[kind] += 1
         _fault(rig, chance, kind, *carrier)
+        if kind in NOT_FOLLOWED:
+            continue
         if _is_followed(rig, carrier[1]) and kind == "kill":
             took.append(time.monotonic() - at)
     if at_write:  # each that is left would stop some time, and none would wake it
@@ -203,6 +275,12 @@ def _is_followed(rig: Rig, epoch: int, patience_s: float = 30.0) -> bool:
 
 
 def _fault(rig: Rig, chance: random.Random, kind: str, name: str, epoch: int) -> None:
+    around: dict[str, Callable[[], None]] = {"cut": rig.gateway.cut_all, "clock": rig.step_clocks}
+    if rig.pair is not None:
+        around["failover"] = rig.pair.fail_over
+    if kind in around:
+        around[kind]()
+        return
     process = rig.alive[name]
     match kind:
         case "kill":
@@ -275,18 +353,35 @@ def judge(rig: Rig, done: Counter[str], took: list[float]) -> Verdict:
     harness = Harness(rig._folder, {"RUNNER_JOURNAL": rig.url})
     verified = harness.run("audit", "verify", "latest", "--journal", rig.url)
     [(epochs,)] = rig.ask("SELECT max(epoch) FROM runner.lanes")
+    is_done = rig.is_done()
+    intended = {name for (name,) in rig.ask("SELECT message_id FROM runner.deliveries")}
     return Verdict(
+        promise=rig.promise,
         transfers=len(rig.ids),
         faults=dict(done),
         moved=len(moved),
         in_doubt=len(held),
         twice=sum(times > 1 for times in moved.values()),
-        lost=sum(not moved[name] and name not in held for name in rig.ids),
+        lost=is_done and sum(not moved[name] and name not in held for name in rig.ids),
         wrong=sum(bool(moved[name]) and name not in held | carried for name in rig.ids),
-        broken=int(verified.code != 0 or not rig.is_done()),
+        unjournalled=sum(frame.id not in intended for frame in rig.gateway.frames),
+        broken=int(verified.code != 0),
+        unfinished=int(not is_done),
+        needless=epochs - 1 if set(done) == {"clock"} else 0,
         takeovers=epochs - 1,
+        fullest_s=_fullest([frame.at for frame in rig.gateway.frames]),
         slowest_s=round(max(took, default=0.0), 2),
     )
+
+
+def _fullest(times: list[float]) -> int:
+    """Return how many fall into the fullest second."""
+    most = begin = 0
+    for end, at in enumerate(times):
+        while times[begin] <= at - 1.0:
+            begin += 1
+        most = max(most, end - begin + 1)
+    return most
 
 
 def rehearse(
@@ -295,22 +390,57 @@ def rehearse(
     faults: int,
     seed: int,
     transfers: int,
+    promise: str = "nothing",
     plant: str | None = None,
 ) -> Verdict:
     """Play one batch, and judge it."""
     chance = random.Random(seed)
-    with TemporaryDirectory(prefix="nemesis-") as name, Gateway() as gateway:
-        folder = Path(name)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="nemesis-")))
         folder.chmod(0o755)
-        rig = Rig(folder, gateway, transfers=transfers, plant=plant)
-        for each in chance.sample(rig.ids, len(rig.ids) // 25):  # some answers never come
-            gateway.scripts[each] = [Step(mute=True, effect=chance.random() < 0.5)]
-        try:
-            done, took = play(rig, chance, kinds, faults)
-            Event().wait(1.0)  # what is late may still come
-            return judge(rig, done, took)
-        finally:
-            rig.close()
+        pair = stack.enter_context(_pair(plant)) if "failover" in kinds else None
+        gateway = stack.enter_context(
+            Gateway(
+                expires_s=EXPIRES_S if promise == "expires" else None, dedupes=promise == "dedupes"
+            )
+        )
+        rig = Rig(
+            folder, gateway, chance, promise=promise, transfers=transfers, plant=plant, pair=pair
+        )
+        stack.callback(rig.close)
+        _script(gateway, rig.ids, chance, promise)
+        done, took = play(rig, chance, kinds, faults)
+        Event().wait(1.0)  # what is late may still come
+        return judge(rig, done, took)
+
+
+def _script(gateway: Gateway, ids: list[str], chance: random.Random, promise: str) -> None:
+    """Let some answers never come, and some sessions be cut or read late."""
+    again = [] if promise == "nothing" else [Step()]
+    odd = chance.sample(ids, len(ids) // 25)
+    for each in odd:
+        # Who forgets a message that it was given, and knows its id, does not dedupe.
+        step = Step(mute=True, effect=promise == "dedupes" or chance.random() < 0.5)
+        gateway.scripts[each] = [step, *again]
+    for each in odd[: len(odd) // 4]:
+        gateway.scripts[each] = [Step(stall_s=1.5 * TTL_S * chance.random()), Step()]
+
+
+def _pair(plant: str | None) -> ServerPair:
+    pair = ServerPair(is_synchronous=plant != "asynchronous-standby")
+    execute(pair.only_primary("postgres"), "CREATE DATABASE fleet")
+    durability = Durability.ACCEPT_LOSS if plant else Durability.SYNCHRONOUS
+    create_journal(JournalLocation(pair.only_primary("fleet")), durability)
+    return pair
+
+
+def chosen_kinds(chosen: tuple[str, ...], seed: int) -> tuple[str, ...]:
+    """Return the kinds of one batch: every fourth has one that is played alone."""
+    alone = [kind for kind in chosen if kind in ALONE]
+    mixed = tuple(kind for kind in chosen if kind not in ALONE)
+    if alone and (not mixed or seed % 4 == 0):
+        return (alone[seed // 4 % len(alone)],)
+    return mixed
 
 
 def main() -> int:
@@ -321,23 +451,28 @@ def main() -> int:
     parser.add_argument("--transfers", type=int, default=600)
     parser.add_argument("--each", type=int, default=12, help="faults of one batch")
     parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--promises", default=",".join(PROMISES))
     parser.add_argument("--plant", choices=PLANTS)
     options = parser.parse_args()
-    chosen = tuple(options.kinds.split(","))
+    chosen, promises = tuple(options.kinds.split(",")), options.promises.split(",")
     left, seed, clean = options.faults, options.seed, True
+    total: Counter[str] = Counter()
     while left > 0:
-        # Workers that stop at a write are started for it: that kind has batches of its own.
-        at_write = "stop-at-write" in chosen and (seed % 4 == 0 or len(chosen) == 1)
-        others = tuple(kind for kind in chosen if kind != "stop-at-write")
-        kinds = ("stop-at-write",) if at_write else others
+        kinds = chosen_kinds(chosen, seed)
         found = rehearse(
-            kinds=kinds, faults=min(left, options.each), seed=seed,
-            transfers=options.transfers, plant=options.plant,
+            kinds=kinds, faults=min(left, 4 if "failover" in kinds else options.each), seed=seed,
+            transfers=options.transfers, promise=promises[seed % len(promises)],
+            plant=options.plant,
         )  # fmt: skip
         sys.stdout.write(json.dumps({"seed": seed} | asdict(found)) + "\n")
         sys.stdout.flush()
         clean &= found.is_clean
+        total.update({f"faults: {kind}": times for kind, times in found.faults.items()})
+        figures = {name: value for name, value in asdict(found).items() if isinstance(value, int)}
+        del figures["fullest_s"]
+        total.update(figures)
         left, seed = left - max(1, sum(found.faults.values())), seed + 1
+    sys.stdout.write(json.dumps({"total": total}) + "\n")
     return 0 if clean else 1
 
 

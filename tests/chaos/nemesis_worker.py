@@ -1,18 +1,25 @@
 """The program with a hook between the last look at the lease and a frame's write, for the nemesis.
 
 NEMESIS_STOP_AT_WRITE=N stops the process by SIGSTOP at its N-th frame. NEMESIS_PLANT makes a mistake
-on purpose: `blind-takeover` takes what a dead worker left on its way for not carried out.
+on purpose: `blind-takeover` takes what a dead worker left on its way for not carried out;
+`no-fence` neither looks at the lease before a frame nor minds that the fence refused a commit. NEMESIS_CLOCK names a file that says by how many seconds this
+host's time of day is off, and NEMESIS_PACE makes the clock of its leases run faster or slower.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from runner.__main__ import main
+from runner.core.errors import Fenced
 from runner.gateways.interaction_transfer.driver import InteractionWebSocket
+from runner.journal.postgres import lane_session
+from runner.journal.postgres.lease import Lease
 from runner.journal.postgres.submission_store import SubmissionStore
 
 _BLIND = (
@@ -45,8 +52,41 @@ def take_over_blindly() -> None:
     SubmissionStore._claim = blind  # type: ignore[method-assign]
 
 
+def send_without_right() -> None:
+    """Let a worker that lost its lane write on: neither lease nor epoch stops it."""
+    Lease.may_write = lambda self: True  # type: ignore[method-assign]  # noqa: ARG005
+    commit = lane_session.LaneSession.commit
+
+    def unfenced(
+        self: lane_session.LaneSession, seq: int, head: str, write: Any, **more: Any
+    ) -> None:
+        with self._one_at_a_time:
+            try:
+                commit(self, seq, head, write, **more)
+            except Fenced:
+                self.seq, self.head = seq, head  # as if it were ours still
+
+    lane_session.LaneSession.commit = unfenced  # type: ignore[method-assign]
+
+
+def run_clocks_apart(skew: Path, pace: float) -> None:
+    """Put the time of day off, and let the clock that counts leases run at another pace."""
+    wall, uptime, began = time.time, time.clock_gettime, time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def paced(clock: int) -> float:
+        now = uptime(clock)
+        return began + (now - began) * pace if clock == time.CLOCK_BOOTTIME else now
+
+    time.time = lambda: wall() + float(skew.read_text())
+    time.clock_gettime = paced
+
+
+run_clocks_apart(Path(os.environ["NEMESIS_CLOCK"]), float(os.environ["NEMESIS_PACE"]))
 if int(os.environ.get("NEMESIS_STOP_AT_WRITE", "0")):
     stop_at(int(os.environ["NEMESIS_STOP_AT_WRITE"]))
-if os.environ.get("NEMESIS_PLANT") == "blind-takeover":
-    take_over_blindly()
+match os.environ.get("NEMESIS_PLANT"):
+    case "blind-takeover":
+        take_over_blindly()
+    case "no-fence":
+        send_without_right()
 main()

@@ -14,6 +14,7 @@ from runner.core.control import (
     Pause,
     RunControls,
     changed,
+    command_of,
     controls_at_start,
     parse_command,
 )
@@ -124,3 +125,14 @@ def test_failures_go_up_with_a_reason_and_never_above_a_plan():
 @pytest.mark.parametrize("name", [CommandName.SHOW, CommandName.STOP, CommandName.CONTINUE])
 def test_other_commands_leave_the_controls_alone(name: CommandName):
     assert after(name) is START
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("pause", None), ("pause --for 20m", "full"), ("rate 10/s", None), ("max-failures 3%", "ok")],
+)
+def test_a_command_is_read_back_from_its_text(text: str, reason: str | None):
+    command = command_of(text, reason)
+    assert (command.text, command.reason) == (text, reason)
+    with pytest.raises(ValueError, match="unknown command"):
+        command_of("decline", None)

@@ -128,3 +128,90 @@ def test_several_environments_are_a_run_each_and_the_worst_code_counts(
     assert waited.out.count("ended, exit code 1") == 2
     lanes = json.loads(harness.run("status", "--fleet", "--output", "json").out)["lanes"]
     assert len(lanes) == 2
+
+
+def test_an_operator_controls_the_run_of_a_worker_and_the_report_says_who(
+    gateway: Gateway, harness: Harness
+):
+    gateway.default = Step(until="drained")
+    content = manifest(
+        gateway, [transfer() for _ in range(20)], limits={"in_flight": 4, "rate": "50/s"}
+    )
+    content["policy"]["negotiation_timeout"] = "60s"
+    path = harness.write(content)
+    with harness.started("worker", "--config", configured(harness, content)) as worker:
+        assert harness.run("submit", path).code == 0
+        gateway.wait_until(lambda: len(gateway.frames) == 4)
+        paused = harness.run("control", "pause", "--all", "--reason", "the queue is full")
+        assert paused.code == 0, paused.err
+        gateway.release("drained")
+        shown = json.loads(harness.run("control", "show", "--output", "json").out)
+        state = shown["answers"][0]["state"]
+        assert state["paused"] == "paused by database role postgres: the queue is full"
+        assert harness.run("control", "rate", "99/s").code == 1
+        stopped = harness.run("control", "stop")
+        assert stopped.code == 0, stopped.err
+        waited = harness.run("submit", path, "--wait")  # its turn comes after the first one's end
+        worker.terminate()
+        worker.communicate()
+    assert waited.code == 0, waited.err
+    assert "1 batch (foreign): ended; exit code 5" in harness.run("status", "--fleet").out
+    assert len(gateway.frames) == 20
+    folders = sorted((harness.folder / "reports" / "batch").glob("2*"))
+    first = harness.report(folders[0])
+    assert [(each["who"], each["what"], each["why"]) for each in first.json["decisions"]] == [
+        ("database role postgres", "pause", "the queue is full"),
+        ("database role postgres", "stop", None),
+    ]
+    gone = harness.run("control", "pause")
+    assert gone.code == 4, gone.err
+
+
+def test_a_batch_that_was_handed_over_goes_on_where_it_stood(gateway: Gateway, harness: Harness):
+    """Wave 1 and its confirmation are through, one has failed, and an operator has paused it."""
+    content = manifest(
+        gateway, [transfer(f"i-{n}") for n in range(12)], limits={"in_flight": 1, "rate": "100/s"}
+    )
+    content["policy"] |= {
+        "waves": [4, {"size": "100%", "confirm": True}],
+        "max_failures": 1,
+        "negotiation_timeout": "60s",
+    }
+    gateway.scripts |= {
+        "i-4": [Step("transfer_rejected")],
+        "i-5": [Step(until="handed over")],
+        "i-8": [Step("transfer_rejected")],
+    }
+    path = harness.write(content)
+    with harness.started("worker", "--config", configured(harness, content)) as first:
+        assert harness.run("submit", path).code == 0
+        gateway.wait_until(lambda: len(gateway.frames) == 4)
+        while harness.run("control", "continue").code:  # until wave 1 is final
+            assert first.poll() is None
+        gateway.wait_until(lambda: len(gateway.frames) == 6)
+        assert harness.run("control", "pause", "--reason", "full").code == 0
+        first.terminate()
+        gateway.release("handed over")
+        first.communicate()
+        assert first.returncode == 0
+    with harness.started("worker", "--config", configured(harness, content, worker="w2")) as second:
+        while (shown := harness.run("control", "show", "--output", "json")).code:
+            assert second.poll() is None
+        state = json.loads(shown.out)["answers"][0]["state"]
+        assert state["paused"] == "paused by database role postgres: full"
+        assert state["stage"] == "wave 2 of 2"
+        assert len(gateway.frames) == 6
+        assert harness.run("control", "resume").code == 0
+        while "ended; exit code 5" not in harness.run("status", "--fleet").out:
+            assert second.poll() is None
+        second.terminate()
+        second.communicate()
+    assert [frame.interaction_id for frame in gateway.frames] == [f"i-{n}" for n in range(9)]
+    report = harness.newest_report()
+    report.check(5)
+    assert "2 of the 12 transfers to be sent in this batch" in report.run["explanation"]
+    outcomes = {name: each["outcome"] for name, each in report.by_id.items()}
+    assert (outcomes["i-3"], outcomes["i-4"], outcomes["i-8"]) == (
+        "unchanged", "rejected", "rejected",
+    )  # fmt: skip
+    assert report.by_id["i-6"]["wave"] == 2

@@ -10,6 +10,7 @@ from typing import Any
 
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Callback, Limits, Policy
+from runner.core.pacing.batch_so_far import BatchSoFar
 from runner.core.records.run_record import Figures
 from runner.core.transfer.message import Compose, Message
 from runner.core.transfer.rows import PlannedRow
@@ -97,6 +98,7 @@ def run_batch(
     gates_every_s: dict[str, float] | None = None,
     prompt: Prompt = unanswered,
     is_planned: bool = False,
+    so_far: BatchSoFar | None = None,
 ) -> Run:
     """Carry a plan out to its end; `answers` are given to each interaction's deliveries in turn."""
     plan = rows(plan) if isinstance(plan, int) else plan
@@ -122,6 +124,7 @@ def run_batch(
         prompt=prompt,
         user="alice",
         is_planned=is_planned,
+        so_far=so_far,
     )
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(_run_batch(spec, gateway, journal, beside, clock or LoopClock()))

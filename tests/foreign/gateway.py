@@ -26,8 +26,8 @@ ELSEWHERE_S = 0.1
 class Gateway(GatewayModel):
     """Token, REST and session, on loopback; a context that serves while it is entered."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, expires_s: float | None = None, dedupes: bool = False) -> None:
+        super().__init__(expires_s=expires_s, dedupes=dedupes)
         self._changed = threading.Condition()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -58,6 +58,10 @@ class Gateway(GatewayModel):
     def release(self, gate: str) -> None:
         """Let replies with `until=gate` go out."""
         self._loop.call_soon_threadsafe(self._server.open_gate, gate)
+
+    def cut_all(self) -> None:
+        """Drop every connection, without a closing handshake."""
+        self._loop.call_soon_threadsafe(self._server.abort)
 
     def wait_until(self, true: Callable[[], bool]) -> None:
         """Wait until something recorded makes it so, or something that the program left elsewhere."""

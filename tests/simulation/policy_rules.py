@@ -137,6 +137,8 @@ class Retold:
             self.is_over = True
 
     def _begin(self, wave: int) -> None:
+        if not self.ends:
+            return  # what the run alone may do is not judged
         for row in self.course.sends[: (0, *self.ends)[wave - 1]]:
             if self.states.get(row) not in FINAL:
                 state = self.states.get(row)

@@ -12,12 +12,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from runner.app.worker import hold_to_plan
 from runner.core.exit_code import ExitCode, exit_code
 from runner.core.manifest.model import Callback, Environment, Policy
+from runner.core.pacing.batch_so_far import BatchSoFar, batch_so_far
 from runner.core.records.run_record import Figures, RunRecord, TransferRecord
 from runner.core.records.summary import summarize
 from runner.core.timestamps import timestamp
+from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.doubt_evidence import Promise
+from runner.core.transfer.frozen_plan import FrozenPlan, FrozenRow
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import SENDS, Decision
 from runner.core.transfer.rows import PlannedRow
@@ -95,7 +99,49 @@ class Parts:
     policy: Callable[[Policy], Policy] = lambda policy: policy
     plan: Callable[[Plan], Plan] = lambda plan: plan
     batch: type[BatchRun] = BatchRun
+    so_far: Callable[[BatchSoFar | None], BatchSoFar | None] = lambda so_far: so_far
     plans_early: bool = False  # before the run that holds the lock has ended
+
+
+@dataclass
+class HandOver:
+    """A batch that later runs go on with, as workers do with a submission."""
+
+    frozen: FrozenPlan | None = None  # the plan of its first run
+    first_run: str = ""
+    course: Course | None = None  # the first run's: the batch's
+    runs: list[int] = field(default_factory=list)  # their numbers in the journal
+
+    @property
+    def continues(self) -> dict[str, Any]:
+        """What the first event of a later run says."""
+        return {"continues": self.first_run} if self.first_run else {}
+
+    def planned(self, staging: Staging, journal: Path) -> tuple[Plan, BatchSoFar | None]:
+        """Plan a run, held to the first one's plan, and find where the batch stands."""
+        with closing(Reader(journal)) as history:
+            staging.plan(history, Selection())
+            if self.frozen is None:
+                return list(staging.planned()), None
+            earlier = history.earlier_runs(self.frozen.first_run)
+            moved = history.moved_since(self.frozen.last_transfer_id)
+        hold_to_plan(staging, self.frozen, moved, earlier)
+        plan = list(staging.planned())
+        to_send = (row.turn for row, decision in plan if decision.action in SENDS)
+        return plan, batch_so_far(self.frozen, earlier, to_send)
+
+    def stored(self, store: Store, plan: Plan, course: Course) -> None:
+        """Learn that a run's plan is durable."""
+        self.runs.append(store.run_no)
+        if self.frozen is None:
+            rows = {
+                canonical_interaction(row.interaction_id): FrozenRow(
+                    row.destination_uri, decision.action, row.n, row.failed_as
+                )
+                for row, decision in plan
+            }
+            self.frozen = FrozenPlan(store.run_no, rows, store.last_transfer_id)
+            self.first_run, self.course = store.run_id, course
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +176,10 @@ class Process:
         *,
         clock: SimulatedClock,
         socket_server: SocketServer | None = None,
+        hand_over: HandOver | None = None,
     ) -> None:
+        self.hand_over = hand_over  # a run of a batch that goes on from run to run
+        self._so_far: BatchSoFar | None = None
         self.life = life
         self.clock = clock
         self._gateway = gateway
@@ -185,15 +234,20 @@ class Process:
         began_at = self._simulation.now
         with self._opened() as (store, reader):
             record = self._record(batch)
-            store.begin_run(record.id, asdict(record), at=self.clock.wall())
+            continues: dict[str, Any] = {} if self.hand_over is None else self.hand_over.continues
+            store.begin_run(record.id, asdict(record), at=self.clock.wall(), **continues)
             await self._may_die()
             store.recover(at=self.clock.wall())
             await self._may_die()
+            if self.hand_over is not None:
+                plan, self._so_far = self.hand_over.planned(staging, self._orders.journal)
             if plan is None:
                 plan = planned(staging, self._orders.journal, selection)
             self.course = _course(self._orders.policy, plan)
             plan = self._parts.plan(plan)
             store.store_plan(plan)
+            if self.hand_over is not None:
+                self.hand_over.stored(store, plan, self.course)
             await self._may_die()
             ending = await self._carry(store, reader, batch)
             return self._finish(store, reader, record, ending, began_at)
@@ -264,6 +318,7 @@ class Process:
             find_fault=VERIFIER.find_fault,
             compose=build_message,
             failed_before=self.course.failed_before,
+            so_far=self._parts.so_far(self._so_far),
         )
 
     def _notices(self, batch: str) -> CallbackFactory:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runner.core.exit_code import ExitCode
+from runner.core.manifest.model import Policy
 from runner.staging.rows import Selection, Staging
 from tests.simulation.builders import (
     EVERYTHING,
@@ -31,7 +32,16 @@ from tests.simulation.evidence import Evidence, Finding
 from tests.simulation.gateway import Gateway
 from tests.simulation.judge import judge
 from tests.simulation.life import NEVER, Doom, Life
-from tests.simulation.process import Course, Crashed, Ended, Parts, Plan, Process, planned
+from tests.simulation.process import (
+    Course,
+    Crashed,
+    Ended,
+    HandOver,
+    Parts,
+    Plan,
+    Process,
+    planned,
+)
 from tests.simulation.process_faults import LARGEST_STEP_S, ProcessFaults
 from tests.simulation.simulation import SimulatedClock, SimulatedLoop, Simulation
 from tests.simulation.sockets import SocketServer
@@ -99,6 +109,7 @@ class Scenario:
         self._boots = 0
         self._booted_at = 0.0
         self._early: Plan | None = None
+        self._hand_over: HandOver | None = None
         self._tell_what_is_given(delivery_faults)
 
     async def play(self) -> list[Finding]:
@@ -147,10 +158,15 @@ class Scenario:
         life = Life(self._simulation, doom, self._runs, self._gateway.delivery_faults)
         clock, orders = self._clock(), self._orders
         if life.delivery_faults is not FINE:  # on a fine day everybody is to be moved
-            policy = draw_course(self._course_chance, orders.policy, clock.wall())
-            orders = replace(orders, policy=policy)
+            orders = replace(orders, policy=self._course_of(orders.policy, clock.wall()))
         process = Process(
-            life, self._gateway, orders, self._parts, clock=clock, socket_server=self._socket_server
+            life,
+            self._gateway,
+            orders,
+            self._parts,
+            clock=clock,
+            socket_server=self._socket_server,
+            hand_over=self._hand_over,
         )
         if life.delivery_faults is not FINE:
             ProcessFaults(life, clock).begin()
@@ -166,6 +182,10 @@ class Scenario:
         elif life.killed_at is not None:
             self._deaths[self._runs] = life.killed_at
         return ended
+
+    def _course_of(self, policy: Policy, wall_s: float) -> Policy:
+        """Draw how far a run may go."""
+        return draw_course(self._course_chance, policy, wall_s)
 
     def _note_why(self, ended: Ended) -> None:
         for words, kind in STOPS.items():

@@ -40,7 +40,10 @@ def control(
     ] = None,
     every_run: Annotated[
         bool,
-        typer.Option("--all", help="With pause or stop: every run with a journal in this folder."),
+        typer.Option(
+            "--all",
+            help="With pause or stop: every run with a journal in this folder, or of the database.",
+        ),
     ] = False,
     journal: options.JournalSelection,
     output: options.OutputOptions,
@@ -57,7 +60,7 @@ def control(
     with boundary(console, where.manifest):
         given = parse_words(words, for_, reason)
         if every_run:
-            answers = control_all(where.manifest, given)
+            answers = control_all(where, given)
         else:
             answers = iter([use_case(find_journal(where), given)])
         given_answers = list(answers)

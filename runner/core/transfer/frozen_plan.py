@@ -7,7 +7,7 @@ after a death or a hand-over, finish those rows and add none.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from runner.core.transfer.canonical_form import same_destination
@@ -20,12 +20,25 @@ class FrozenRow(NamedTuple):
 
     destination_uri: str
     action: Action
+    n: int  # its number in the plan
+    failed_as: str | None  # see `PlannedRow`
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the first run was to send it."""
+        return self.action in SENDS
+
+    @property
+    def turn(self) -> tuple[bool, int]:
+        """The row's place in the order of sending."""
+        return self.failed_as is not None, self.n
 
 
 @dataclass(frozen=True, slots=True)
 class FrozenPlan:
     """The plan of a first run: its rows by interaction, in its canonical form."""
 
+    first_run: int  # its number
     rows: Mapping[str, FrozenRow]
     last_transfer_id: int  # the newest transfer before it
 
@@ -39,11 +52,17 @@ class Moved(NamedTuple):
 
 
 def held_to(
-    frozen: FrozenRow | None, moved: Moved | None, destination_uri: str, decision: Decision
+    frozen: FrozenRow | None,
+    moved: Moved | None,
+    finished: int | None,
+    destination_uri: str,
+    decision: Decision,
 ) -> Decision:
     """Return the decision on a row of a later run; `frozen` None: the first run had no such row.
 
     `moved` stands whatever the options say: `--again` overrides only what was carried before.
+    `finished` is the transfer by which an earlier run of the batch brought it to another end, which
+    stands too: it is not tried again.
     """
     if decision.action not in SENDS:
         return decision
@@ -54,8 +73,12 @@ def held_to(
     )
     if not is_of_plan:
         return Decision(Action.NOT_SELECTED, NOT_SELECTED, code=Code.NOT_SELECTED)
+    assert frozen is not None  # noqa: S101 - for the type checker
+    if moved is None and finished is not None:
+        return Decision(Action.FINISHED, claim=finished)
     if moved is None:
-        return decision
+        # Failures of the batch itself do not change its order.
+        return replace(decision, failed_as=frozen.failed_as) if frozen.is_sent else decision
     if same_destination(moved.destination_uri, destination_uri):
         reason = f"transferred since the submission began, by run {moved.run}"
         return Decision(Action.UNCHANGED, reason, moved.transfer_id, code=Code.TRANSFERRED_BEFORE)

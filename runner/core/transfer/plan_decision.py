@@ -21,6 +21,7 @@ class Action(StrEnum):
     UNCHANGED = "unchanged"  # carried to this destination before, or ended
     IN_DOUBT = "in_doubt"  # held under some batch; not sent
     NOT_SELECTED = "not_selected"
+    FINISHED = "finished"  # rejected, failed or skipped by an earlier run of the same batch
     REVERTED = "reverted"  # carried to this destination before, and back by an undo
     PROTECTED = "protected"  # the manifest's `exclude_from` lists it
     MOVED_ON = "moved_on"  # of an undo: the run that it reverts is not the last that moved it

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Protocol, Self
 
 from runner.core.errors import Fenced, Locked, StorageError, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.records.audit_chain import GENESIS
-from runner.journal.control.client import SocketClient
 from runner.journal.follower import Follower
 from runner.journal.postgres.connection import (
     Connection,
@@ -23,6 +23,7 @@ from runner.journal.postgres.connection import (
     is_made,
     translated,
 )
+from runner.journal.postgres.control_client import TableClient
 from runner.journal.postgres.lane_session import LaneSession
 from runner.journal.postgres.lease import (
     LAPSED,
@@ -55,7 +56,7 @@ MADE = (
 )
 # By the server's clock alone, and for people alone: who died elsewhere is not shown for ever.
 _OWNER = (
-    "SELECT owner FROM runner.lanes WHERE name = %(name)s AND owner IS NOT NULL"
+    "SELECT owner, epoch FROM runner.lanes WHERE name = %(name)s AND owner IS NOT NULL"
     " AND renewed_at > clock_timestamp() - 2 * ttl_s * interval '1 second'"
 )
 
@@ -147,9 +148,11 @@ class PostgresJournal:
             lane = self._found(connection)
         return Follower(PostgresRunEvents(self._url, lane, run))
 
-    def control_client(self, holder: Holder) -> SocketClient:
+    def control_client(self, holder: Holder) -> TableClient:
         """Return how to give commands to the run that holds the lane."""
-        return SocketClient(holder)
+        with self._connected() as connection:
+            lane = self._found(connection)
+        return TableClient(self._url, lane, holder)
 
     def lock(self) -> LaneLock:
         """Return the lane's lease, not acquired yet."""
@@ -162,7 +165,8 @@ class PostgresJournal:
             rows = [] if found is None else ask(connection, _OWNER, {"name": found[1]})
         if not rows or is_surely_dead(rows[0][0]):
             return None
-        return holder_of(rows[0][0])
+        owner, epoch = rows[0]
+        return replace(holder_of(owner), control=str(epoch))
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
@@ -191,6 +195,16 @@ class PostgresJournal:
                 " name another with --journal"
             )
         return found[0]
+
+
+def lanes_of(location: JournalLocation) -> list[JournalLocation]:
+    """Return the lane that a URL names, or every lane of its database. Raises `StorageError`."""
+    url = JournalUrl.parse(location.text)
+    if url.lane is not None:
+        return [location]
+    with closing(connect(url)) as connection, translated(url):
+        found = ask(connection, MADE) if is_made(connection) else []
+    return [JournalLocation(str(url.at(name))) for _, name in found]
 
 
 class LaneLock:
@@ -281,11 +295,15 @@ class LaneLock:
         assert self._session is not None  # noqa: S101 - just acquired
         return self._session
 
-    def open_control(self, group: str | None) -> Control:  # noqa: ARG002 - the port's
-        """Raise `StorageError`: commands come through a socket of one host, and a lane may move."""
-        raise StorageError(
-            "a run whose journal is in a database takes no commands; stop it by SIGTERM"
+    def open_control(self, group: str | None) -> Control:  # noqa: ARG002 - roles say who may
+        """Return the table that commands come through. Raises `StorageError` without the lane."""
+        if self._session is None:
+            raise StorageError("commands are for who owns a lane")
+        from runner.journal.postgres.control_server import (  # noqa: PLC0415 - a run alone needs it
+            TableControl,
         )
+
+        return TableControl(self._url, lane=self._session.lane, epoch=self._session.epoch)
 
     def _take(self, state: LaneState, why: str) -> bool:
         try:

@@ -17,6 +17,7 @@ from runner.journal.postgres.connection import (
     is_made,
     translated,
 )
+from runner.journal.postgres.control_schema import CONTROL
 from runner.journal.postgres.fleet_schema import FLEET
 from runner.journal.postgres.lane_session import SYNCHRONOUS, check_pooling
 from runner.journal.postgres.schema import FORMAT, SCHEMA
@@ -44,7 +45,7 @@ def create(location: JournalLocation, durability: Durability) -> None:
         if durability == SYNCHRONOUS:
             _check_standbys(connection, url)
         with connection.transaction():
-            connection.execute((SCHEMA + FLEET).encode(), prepare=False)
+            connection.execute((SCHEMA + FLEET + CONTROL).encode(), prepare=False)
             for name, value in (("format", str(FORMAT)), ("durability", durability.value)):
                 connection.execute(_ADD.encode(), {"name": name, "value": value})
 
@@ -58,7 +59,7 @@ def upgrade(location: JournalLocation) -> None:
     with closing(connect(url)) as connection, translated(url):
         check_made(connection, url)
         with connection.transaction():
-            connection.execute(FLEET.encode(), prepare=False)
+            connection.execute((FLEET + CONTROL).encode(), prepare=False)
 
 
 def check(location: JournalLocation) -> Sequence[ServerCheck]:

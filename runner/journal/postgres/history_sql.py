@@ -172,3 +172,12 @@ REPORT = (
     "  AND m.sha256 = u.record::json->>'manifest_sha256'"
     " WHERE u.lane = %(lane)s AND u.no = %(run)s"
 )
+
+BATCH_EVENTS = (
+    "SELECT run, body FROM runner.events WHERE lane = %(lane)s AND run >= %(first)s"
+    " AND body::json->>'event' = ANY(%(names)s) ORDER BY seq"
+)
+BATCH_TRANSFERS = (
+    "SELECT run, id, interaction, state, reason_code FROM runner.transfers"
+    " WHERE lane = %(lane)s AND run >= %(first)s ORDER BY id"
+)

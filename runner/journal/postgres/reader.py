@@ -12,6 +12,7 @@ import psycopg
 
 from runner.core.errors import StorageError, UsageError
 from runner.core.manifest.source_excerpt import ManifestExcerpt
+from runner.core.pacing.batch_so_far import EarlierRuns
 from runner.core.records.audit_chain import GENESIS
 from runner.core.records.row_codec import PLANNED_ROW
 from runner.core.records.run_record import AuditEntry, Figures, ReportSource, RunRecord
@@ -20,6 +21,7 @@ from runner.core.transfer.plan_decision import Claim
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import State
 from runner.journal.decision_events import read_decisions
+from runner.journal.earlier_runs import EVENTS, earlier_runs
 from runner.journal.history_answers import (
     KEYS_COMPARED,
     RUNS_COMPARED,
@@ -214,6 +216,14 @@ class Reader:
         return {
             canonical_interaction(moved): RunMoves(uri, by, run) for moved, uri, by, run in rows
         }
+
+    def earlier_runs(self, first: int) -> EarlierRuns:
+        """Return what a run, and those that continue its batch, have done."""
+        return earlier_runs(
+            first,
+            self._rows(sql.BATCH_EVENTS, first=first, names=list(EVENTS)),
+            self._rows(sql.BATCH_TRANSFERS, first=first),
+        )
 
     # Doubts
 

@@ -43,7 +43,7 @@ _FREEZE = (
     " last_transfer = coalesce(last_transfer, %(last)s) WHERE id = %(submission)s"
 )
 _FROZEN = (
-    "SELECT interaction_id, destination_uri, action FROM runner.rows"
+    "SELECT interaction_id, destination_uri, action, n, failed_as FROM runner.rows"
     " WHERE lane = %(lane)s AND run = %(run)s"
 )
 _END = (
@@ -118,9 +118,10 @@ class SubmissionStore(Store):
         with translated(self._session.url):
             rows = self._ask(_FROZEN, {"run": first_run})
         return FrozenPlan(
+            first_run,
             {
-                canonical_interaction(interaction): FrozenRow(uri, Action(action))
-                for interaction, uri, action in rows
+                canonical_interaction(interaction): FrozenRow(uri, Action(action), n, failed_as)
+                for interaction, uri, action, n, failed_as in rows
             },
             last_transfer,
         )

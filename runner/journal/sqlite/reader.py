@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from runner.core.errors import UsageError
+from runner.core.pacing.batch_so_far import EarlierRuns
 from runner.core.records.audit_chain import GENESIS
 from runner.core.records.row_codec import PLANNED_ROW
 from runner.core.records.run_record import AuditEntry, Figures, ReportSource, RunRecord
@@ -16,6 +17,7 @@ from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.plan_decision import Claim
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import State
+from runner.journal.earlier_runs import EVENTS, earlier_runs
 from runner.journal.history_answers import (
     ELSEWHERE,
     KEYS_COMPARED,
@@ -269,6 +271,23 @@ class Reader:
         return {
             canonical_interaction(moved): RunMoves(uri, by, run) for moved, uri, by, run in rows
         }
+
+    def earlier_runs(self, first: int) -> EarlierRuns:
+        """Return what a run, and those that continue its batch, have done."""
+        return earlier_runs(
+            first,
+            self._rows(
+                "SELECT run, body FROM events WHERE run >= ?"
+                " AND json_extract(body, '$.event') IN (SELECT value FROM json_each(?)) ORDER BY seq",
+                first,
+                json.dumps(EVENTS),
+            ),
+            self._rows(
+                "SELECT run, id, interaction, state, reason_code FROM transfers"
+                " WHERE run >= ? ORDER BY id",
+                first,
+            ),
+        )
 
     def heads_before_runs(self) -> list[ChainPosition]:
         """Return where each run begins in the chain, oldest first."""

@@ -11,6 +11,7 @@ from runner.core.errors import Locked, StorageError, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event, State
+from runner.ports import Note
 from runner.ports.journal_access import JournalAccess, JournalStore
 from tests.journal.builders import AT, HERE, ORIGIN, Written, manifest_rows, owed
 from tests.journal.contract.journals import DATABASES, started
@@ -190,3 +191,46 @@ def test_a_run_is_followed_from_another_process(journal: JournalAccess, run: Wri
         assert follower.has_news
         assert (progress.in_flight, progress.settled, progress.total) == (0, 3, 4)
         assert follower.run()[1:] == (False, True)
+
+
+def test_a_report_shows_what_people_and_gates_decided(
+    journal: JournalAccess, store: JournalStore, run: Written
+):
+    said = {"who": "alice", "what": "pause", "why": "full"}
+    asked = {"gate": "crm", "wave": 2, "verdict": "pass", "text": "200"}
+    store.record([Note(Note.CONTROL, AT, said), Note(Note.GATE, AT, asked)])
+    with journal.open_history() as history:
+        source = history.report_source(run.store.run_no)
+    assert [(each.who, each.what, each.why) for each in source.decisions] == [
+        ("alice", "pause", "full")
+    ]
+    assert [(each.gate, each.wave, each.verdict, each.text) for each in source.gates] == [
+        ("crm", 2, "pass", "200")
+    ]
+
+
+def test_what_the_runs_of_one_batch_did_is_found(journal: JournalAccess, store: JournalStore):
+    """The second run continues the first; the third is another's, and is left out."""
+    first = started(store, journal, manifest_rows(4))
+    first.go("k0", Event.INTENT, Event.ACCEPTED)
+    first.go("k1", Event.INTENT)
+    store.record([Note("wave begun", AT, {"wave": 1, "of": 2, "transfers": 3})])
+    first_no, first_id = store.run_no, store.run_id
+    store.recover(at=AT)
+    store.begin_run(
+        "later",
+        {"batch": "b", "started_at": "t", "manifest_sha256": "0"},
+        at=AT,
+        continues=first_id,
+    )
+    said = {"who": "alice", "what": "pause", "why": None}
+    store.record([Note(Note.CONTROL, AT, said), Note("stays in doubt", AT, {})])
+    store.begin_run("other", {"batch": "b", "started_at": "t", "manifest_sha256": "0"}, at=AT)
+    store.record([Note("wave begun", AT, {"wave": 9, "of": 9, "transfers": 1})])
+    with journal.open_history() as history:
+        found = history.earlier_runs(first_no)
+    assert found.first_run == first_id
+    assert {name: last.state for name, last in found.transfers.items()} == {
+        "i0": State.TRANSFERRED, "i1": State.UNKNOWN,
+    }  # fmt: skip
+    assert [event["event"] for event in found.events] == ["wave begun", "control"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from runner.journal.postgres.access import LaneLock, PostgresJournal
 from runner.journal.postgres.batch import RECORD, columns, row_of
 from runner.journal.postgres.connection import Connection, JournalUrl
 from runner.journal.postgres.lane_session import LaneSession
-from runner.journal.postgres.lease import Lease
+from runner.journal.postgres.lease import LaneState, Lease, Watcher, uptime
 from runner.journal.postgres.owner import is_surely_dead, this_process
 from runner.journal.postgres.store import Store
 from runner.ports.journal_access import Lane
@@ -456,3 +457,16 @@ def scanned(database: Database) -> int:
     )
     assert isinstance(rows, int)
     return rows
+
+
+def test_a_step_of_the_time_of_day_ends_no_lease(monkeypatch: pytest.MonkeyPatch):
+    state = LaneState(1, 1, 1, this_process(), TTL_S, 0, "")
+    watcher, trusting = Watcher(), Watcher(lambda: time.time() + 0)
+    for each in (watcher, trusting):
+        each.saw(state)
+    lease = Lease(TTL_S, uptime())
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3600.0)
+    assert not watcher.has_lapsed(state)
+    assert lease.holds()
+    assert trusting.has_lapsed(state)  # so a watcher that trusts it would take a lane that is held

@@ -20,7 +20,7 @@ from tests.journal.contract.journals import started
 from tests.postgres_server import execute, fresh_database
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "fleet.md"
-ROLES = ("runner_writer", "runner_reader", "runner_submitter")
+ROLES = ("runner_writer", "runner_reader", "runner_submitter", "runner_operator")
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +129,31 @@ def test_a_submitter_may_not_say_what_became_of_a_submission(url: str, statement
 def test_no_writer_may_change_what_was_recorded(url: str, statement: str):
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         execute(url.replace("user=postgres", "user=runner_writer"), statement)
+
+
+def test_an_operator_gives_commands_under_its_own_name_alone(url: str):
+    operator = url.replace("user=postgres", "user=runner_operator")
+    writer = url.replace("user=postgres", "user=runner_writer")
+    given = (
+        "INSERT INTO runner.commands(lane, epoch, request) VALUES (1, 1, 'r') RETURNING asked_by"
+    )
+    assert execute(operator, given) == [("runner_operator",)]
+    assert execute(operator, "UPDATE runner.commands SET withdrawn_at = now() RETURNING no")
+    assert execute(operator, "SELECT count(*) FROM runner.runs")
+    assert execute(writer, "UPDATE runner.commands SET taken_at = now(), answer = 'a' RETURNING no")
+    refused = [
+        (writer, given),
+        (writer, "UPDATE runner.commands SET asked_by = 'runner_operator'"),
+        (operator, "UPDATE runner.commands SET answer = 'forged'"),
+        (
+            operator,
+            "INSERT INTO runner.commands(lane, epoch, request, asked_by) VALUES (1, 1, '', 'x')",
+        ),
+        (operator, "DELETE FROM runner.commands"),
+        (operator, "UPDATE runner.lanes SET epoch = 9"),
+        (url.replace("user=postgres", "user=runner_submitter"), given),
+        (url.replace("user=postgres", "user=runner_reader"), given),
+    ]
+    for who, statement in refused:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            execute(who, statement)
