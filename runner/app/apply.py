@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from runner.app import run_record
+from runner.app.approvals import check_approvals
 from runner.app.directory_lookup import look_up_directory
 from runner.app.gateway_identity import gateway_entry, origin_of
 from runner.app.journal_checkpoint import Checkpoints
@@ -24,12 +25,12 @@ from runner.composition import forget_earlier_gateway
 from runner.core.errors import GatewayError, StorageError, UsageError
 from runner.core.exit_code import ExitCode, exit_code
 from runner.core.manifest.model import Manifest
-from runner.core.records.run_record import Figures, PlanFigures, ReportSource
+from runner.core.records.run_record import ApprovalRecord, Figures, PlanFigures, ReportSource
 from runner.core.records.summary import Summary, summarize
 from runner.core.transfer.outcome import Outcome
 from runner.engine.run import RunEnd
 from runner.gateways.http.trust_check import check_trust
-from runner.ports import Observer
+from runner.ports import Note, Observer
 from runner.ports.control import Control
 from runner.ports.gates import Prompt, unanswered
 from runner.ports.history import History
@@ -91,6 +92,7 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
     journal = hooks.journal or request.journal_access(manifest)
     journal.check_place()
     check_trust(manifest, os.environ)
+    approvals = check_approvals(request, manifest, os.environ)
     if request.plan is not None:  # refused before a journal is made or a lock is waited for
         look_up_directory(request, manifest, staging, hooks.observer)
         plan_rows(request, manifest, staging, journal)
@@ -105,6 +107,7 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
             store=store,
             checkpoints=checkpoints,
             open_control=lock.open_control,
+            approvals=approvals,
         )
         plan = run.plan()
         with journal.open_history() as history:
@@ -166,6 +169,7 @@ class _Run:
         store: JournalStore,
         checkpoints: Checkpoints,
         open_control: Callable[[str | None], Control],
+        approvals: tuple[ApprovalRecord, ...],
     ) -> None:
         self._request = request
         self._manifest = manifest
@@ -181,9 +185,10 @@ class _Run:
         self._found = NOTHING_ASKED
         self._unreachable: GatewayError | None = None
         at = time.time()
-        self._record = run_record.started_record(
+        record = run_record.started_record(
             request, manifest, new_run_id(at), at=at, outcome="unfinished"
         )
+        self._record = replace(record, approvals=approvals)
 
     def plan(self) -> PlanFigures:
         """Store the run's plan, once the journal is known to be whole; return it in numbers."""
@@ -211,6 +216,7 @@ class _Run:
             in_flight=limits.in_flight,
             burst=limits.burst,
         )
+        self._record_approvals(at)
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
         store.store_plan(self._staging.planned())
@@ -247,6 +253,8 @@ class _Run:
 
     def finish(self, end: RunEnd, history: History, *, had_work: bool) -> Applied:
         """Store how the run ended and write its report; `had_work`: it is the latest one."""
+        decided = end.figures.decided + len(self._record.approvals)
+        end = replace(end, figures=replace(end.figures, decided=decided))
         run_no = self._store.run_no
         elsewhere = history.doubts_elsewhere(run_no)
         parts = [
@@ -281,6 +289,26 @@ class _Run:
             write_index(self._request.report_dir)
         except (StorageError, UsageError) as error:
             self._observer.warned("the list of reports could not be written", why=str(error))
+
+    def _record_approvals(self, at: float) -> None:
+        """Store who approved the plan, each as a decision of the audit chain."""
+        plan = self._request.plan
+        if plan is None or not self._record.approvals:
+            return
+        for each in self._record.approvals:
+            self._observer.noticed("approved", by=each.who, plan=plan.id)
+        what = f"approved {plan.id}"
+        sha256 = plan.digests["sha256"].hex()
+        self._store.record(
+            [
+                Note(
+                    Note.CONTROL,
+                    at,
+                    {"who": each.who, "what": what, "why": None, "key": each.key, "sha256": sha256},
+                )
+                for each in self._record.approvals
+            ]
+        )
 
     def _ask(self) -> None:
         """Ask the gateway for what the manifest leaves open, unless the plan holds it."""

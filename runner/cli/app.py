@@ -10,6 +10,7 @@ from runner import __version__
 from runner.cli.command_classes import CommandGroup, GroupedCommand
 from runner.cli.commands import (
     apply,
+    approvals,
     audit,
     control,
     doctor,
@@ -40,7 +41,7 @@ app = typer.Typer(
 )
 
 audit_group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(audit_group, name="audit", help="Check the audit log.")
+app.add_typer(audit_group, name="audit", help="Check the audit log, and sign where it ends.")
 
 journal_group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(journal_group, name="journal", help="Make and check a journal in a database.")
@@ -71,6 +72,7 @@ def _shared(
 for command, short_help in (  # the list of commands cuts off what is longer than a line
     (apply.apply, "Check, plan, transfer what is not yet transferred, report."),
     (plan.plan, "Show what `apply` would send; nothing leaves this machine."),
+    (approvals.approvals, "Show who approved a plan, and what is missing."),
     (status.status, "Show the journal's runs, or one run's figures."),
     (control.control, "Pause, slow down, confirm or stop a running batch."),
     (report.report, "Render a run's report again."),
@@ -88,6 +90,7 @@ for command, short_help in (  # the list of commands cuts off what is longer tha
 ):
     app.command(cls=GroupedCommand, short_help=short_help)(command)
 audit_group.command(cls=GroupedCommand)(audit.verify)
+audit_group.command(cls=GroupedCommand)(audit.sign)
 reports_group.command(cls=GroupedCommand)(prune.prune)
 journal_group.command(cls=GroupedCommand)(journal.create)
 journal_group.command(cls=GroupedCommand)(journal.check)

@@ -30,6 +30,7 @@ from runner.manifest.rows.transfer_stream import RowSink, TransferReader
 from runner.manifest.schema.check import Document, check_schema
 from runner.manifest.secret_lines import hide_secrets
 from runner.manifest.secret_references import Secrets
+from runner.manifest.sections.approvals import check_approvals
 from runner.manifest.sections.callbacks import build_callbacks, check_callbacks
 from runner.manifest.sections.environment import (
     build_environment,
@@ -120,6 +121,7 @@ def _load(
     name = choose_environment(document, wanted, problems)
     check_promise(document, name, problems)
     check_gates(document, driver_of(document, name), problems)
+    check_approvals(document, problems, is_submitted=overrides.own is not None)
     gateway = build_gateway(document, name)
     references = ReferenceResolver(document, gateway, problems)
     transfers = TransferReader(document, references, sink, problems, driver_of(document, name))

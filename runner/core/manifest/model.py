@@ -264,6 +264,16 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalPolicy:
+    """How many people must approve a plan, and who may (operations.md, "Approval")."""
+
+    required: int
+    signers: str  # absolute path of a file of allowed signers
+    max_age_s: float = 86_400.0
+    environments: tuple[str, ...] = ()  # that need approval; none: all do
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """How a batch is sent (manifest.md, `policy`)."""
 
@@ -279,6 +289,7 @@ class Policy:
     answer_timeout_s: float = 3600.0  # how long a pause, gate or confirmation may hold the run
     control_group: str | None = None  # the group that may control a run; None: its account alone
     windows: Windows = NO_WINDOWS  # as well
+    approvals: ApprovalPolicy | None = None  # of a plan; None: the manifest requires none
 
     def why_shut(self, at_s: float) -> str | None:
         """Return why nothing may be sent at `at_s`, with the fix; None if every window is open."""

@@ -82,6 +82,15 @@ class TransferGroup(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalRecord:
+    """A person's approval of the plan that was applied."""
+
+    who: str  # as the file of allowed signers has it
+    key: str  # its fingerprint
+    file: str  # the name of the signature's file
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """The report's `run`."""
 
@@ -106,12 +115,16 @@ class RunRecord:
     others_in_doubt: int = 0  # transfers in doubt that the manifest does not list
     reverts: str | None = None  # the run whose transfers it carried back
     description: str | None = None  # what the manifest says the batch is for
+    approvals: tuple[ApprovalRecord, ...] = ()  # of its plan
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
         """Return what `to_json` wrote, in whatever version; raises `TypeError` on another shape."""
         known = {each.name for each in fields(cls)}
         record = cls(**{name: value for name, value in kept.items() if name in known})
+        if record.approvals:
+            given = tuple(ApprovalRecord(**each) for each in kept["approvals"])
+            record = replace(record, approvals=given)
         if "others_in_doubt" not in kept and NOT_LISTED in (record.explanation or ""):
             return replace(record, others_in_doubt=1)  # of an earlier version: at least one
         return record
@@ -127,6 +140,8 @@ class RunRecord:
         for name in ("reverts", "description"):
             if kept[name] is None:
                 del kept[name]
+        if not self.approvals:
+            del kept["approvals"]
         return kept
 
 

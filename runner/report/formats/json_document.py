@@ -140,6 +140,8 @@ def run_json(run: RunRecord) -> dict[str, Any]:
         wire["reverts"] = run.reverts
     if run.description is not None:
         wire["description"] = run.description
+    if run.approvals:
+        wire["approvals"] = [asdict(each) for each in run.approvals]
     return wire if run.explanation is None else wire | {"explanation": run.explanation}
 
 
