@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from runner.app import run_record
+from runner.app.announcer import Announcer
 from runner.app.approvals import check_approvals
 from runner.app.directory_lookup import look_up_directory
 from runner.app.gateway_identity import gateway_entry, origin_of
@@ -93,6 +94,8 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
     journal.check_place()
     check_trust(manifest, os.environ)
     approvals = check_approvals(request, manifest, os.environ)
+    announcer = Announcer(manifest, hooks.observer)
+    hooks = replace(hooks, observer=announcer)
     if request.plan is not None:  # refused before a journal is made or a lock is waited for
         look_up_directory(request, manifest, staging, hooks.observer)
         plan_rows(request, manifest, staging, journal)
@@ -108,6 +111,7 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
             checkpoints=checkpoints,
             open_control=lock.open_control,
             approvals=approvals,
+            announcer=announcer,
         )
         plan = run.plan()
         with journal.open_history() as history:
@@ -170,6 +174,7 @@ class _Run:
         checkpoints: Checkpoints,
         open_control: Callable[[str | None], Control],
         approvals: tuple[ApprovalRecord, ...],
+        announcer: Announcer,
     ) -> None:
         self._request = request
         self._manifest = manifest
@@ -178,6 +183,7 @@ class _Run:
         self._prompt = hooks.prompt
         self._open_control = open_control
         self._hold = hooks.hold
+        self._announcer = announcer
         self._observer = hooks.observer
         self._journal: JournalAccess = checkpoints.journal
         self._store = store
@@ -278,6 +284,9 @@ class _Run:
             source = history.report_source(run_no)
             # A copy that was made while the run went on lacks what came after it.
             self._checkpoints.write(self._store, at=at)
+        # The journal has its end already: its lease would not last for as long as messages may take.
+        told = self._announcer.ended(code, summary, explanation or None)
+        source = replace(source, run=replace(source.run, notifications=told))
         moves = had_work or code is not ExitCode.OK
         report = write_report(source, self._request.report_dir, summary, moves_latest=moves)
         self._list_reports()

@@ -21,6 +21,7 @@ from runner.core.manifest.model import (
     GatewayConstraints,
     Limits,
     Manifest,
+    Notification,
 )
 from runner.core.manifest.source_excerpt import excerpt
 from runner.manifest.own_sections import OwnSections
@@ -40,6 +41,7 @@ from runner.manifest.sections.environment import (
 )
 from runner.manifest.sections.gates import build_gates, check_gates
 from runner.manifest.sections.gateways import build_gateway, check_gateways, check_promise
+from runner.manifest.sections.notifications import build_notifications, refuse_notifications
 from runner.manifest.sections.policy import build_policy, check_policy, check_policy_ends
 from runner.manifest.yaml.source import read_source, readable
 from runner.manifest.yaml.tree import Source
@@ -139,15 +141,19 @@ def _load(
         with_limits = replace(chosen, limits=overrides.limits(chosen))
         check_policy_ends(document, with_limits, problems, rows=rows, now_s=now_s)
     used = references.used_callbacks
+    notify: tuple[Notification, ...] = ()
     if overrides.own is not None:
         callbacks = overrides.own.callbacks_for(document, chosen, used, problems)
         gates = overrides.own.gates_for(document, problems)
+        refuse_notifications(document, problems)
     else:
         callbacks = build_callbacks(document, chosen, used, problems, secrets=secrets)
         gates = build_gates(document, chosen, problems, secrets=secrets)
+        notify = build_notifications(document, chosen, problems, secrets=secrets)
     if problems.failed:  # such as an invalid date: the manifest cannot be built
         return None, transfers.rows
-    return _build_manifest(document, chosen, gateway, callbacks, gates), transfers.rows
+    manifest = _build_manifest(document, chosen, gateway, callbacks, gates)
+    return None if manifest is None else replace(manifest, notify=notify), transfers.rows
 
 
 def _build_manifest(
