@@ -142,7 +142,7 @@ $(VENV)/run.stamp: requirements/run.txt | $(BIN)/python
 # The sources that `consumers.txt` names are kept beside the environment: the tests read them.
 $(VENV)/dev.stamp: requirements/dev.txt requirements/consumers.txt pyproject.toml | $(BIN)/python
 	$(INSTALL) --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
 		--no-build-isolation --require-hashes --dest $(VENV)/consumers -r requirements/consumers.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/run.stamp

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from runner.app import run_record
+from runner.app.announcer import Announcer
+from runner.app.approvals import check_approvals
 from runner.app.directory_lookup import look_up_directory
 from runner.app.gateway_identity import gateway_entry, origin_of
 from runner.app.journal_checkpoint import Checkpoints
@@ -25,12 +27,12 @@ from runner.core.errors import GatewayError, StorageError, UsageError
 from runner.core.exit_code import ExitCode, exit_code
 from runner.core.manifest.model import Manifest
 from runner.core.pacing.batch_so_far import BatchSoFar
-from runner.core.records.run_record import Figures, PlanFigures, ReportSource
+from runner.core.records.run_record import ApprovalRecord, Figures, PlanFigures, ReportSource
 from runner.core.records.summary import Summary, summarize
 from runner.core.transfer.outcome import Outcome
 from runner.engine.run import RunEnd
 from runner.gateways.http.trust_check import check_trust
-from runner.ports import Observer
+from runner.ports import Note, Observer
 from runner.ports.control import Control
 from runner.ports.gates import Prompt, unanswered
 from runner.ports.history import History
@@ -96,6 +98,9 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
     journal = hooks.journal or request.journal_access(manifest)
     journal.check_place()
     check_trust(manifest, os.environ)
+    approvals = check_approvals(request, manifest, os.environ)
+    announcer = Announcer(manifest, hooks.observer)
+    hooks = replace(hooks, observer=announcer)
     if request.plan is not None:  # refused before a journal is made or a lock is waited for
         look_up_directory(request, manifest, staging, hooks.observer)
         plan_rows(request, manifest, staging, journal)
@@ -110,6 +115,8 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
             store=store,
             checkpoints=checkpoints,
             open_control=lock.open_control,
+            approvals=approvals,
+            announcer=announcer,
         )
         plan = run.plan()
         with journal.open_history() as history:
@@ -171,6 +178,8 @@ class _Run:
         store: JournalStore,
         checkpoints: Checkpoints,
         open_control: Callable[[str | None], Control],
+        approvals: tuple[ApprovalRecord, ...],
+        announcer: Announcer,
     ) -> None:
         self._request = request
         self._manifest = manifest
@@ -179,6 +188,7 @@ class _Run:
         self._prompt = hooks.prompt
         self._open_control = open_control
         self._hold = hooks.hold
+        self._announcer = announcer
         self._observer = hooks.observer
         self._journal: JournalAccess = checkpoints.journal
         self._store = store
@@ -187,9 +197,10 @@ class _Run:
         self._so_far: BatchSoFar | None = None
         self._unreachable: GatewayError | None = None
         at = time.time()
-        self._record = run_record.started_record(
+        record = run_record.started_record(
             request, manifest, new_run_id(at), at=at, outcome="unfinished"
         )
+        self._record = replace(record, approvals=approvals)
 
     def plan(self) -> PlanFigures:
         """Store the run's plan, once the journal is known to be whole; return it in numbers."""
@@ -225,6 +236,7 @@ class _Run:
             burst=limits.burst,
             **continues,
         )
+        self._record_approvals(at)
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
         store.store_plan(self._staging.planned())
@@ -262,6 +274,8 @@ class _Run:
 
     def finish(self, end: RunEnd, history: History, *, had_work: bool) -> Applied:
         """Store how the run ended and write its report; `had_work`: it is the latest one."""
+        decided = end.figures.decided + len(self._record.approvals)
+        end = replace(end, figures=replace(end.figures, decided=decided))
         run_no = self._store.run_no
         elsewhere = history.doubts_elsewhere(run_no)
         parts = [
@@ -285,6 +299,9 @@ class _Run:
             source = history.report_source(run_no)
             # A copy that was made while the run went on lacks what came after it.
             self._checkpoints.write(self._store, at=at)
+        # The journal has its end already: its lease would not last for as long as messages may take.
+        told = self._announcer.ended(code, summary, explanation or None)
+        source = replace(source, run=replace(source.run, notifications=told))
         moves = had_work or code is not ExitCode.OK
         report = write_report(source, self._request.report_dir, summary, moves_latest=moves)
         self._list_reports()
@@ -296,6 +313,26 @@ class _Run:
             write_index(self._request.report_dir)
         except (StorageError, UsageError) as error:
             self._observer.warned("the list of reports could not be written", why=str(error))
+
+    def _record_approvals(self, at: float) -> None:
+        """Store who approved the plan, each as a decision of the audit chain."""
+        plan = self._request.plan
+        if plan is None or not self._record.approvals:
+            return
+        for each in self._record.approvals:
+            self._observer.noticed("approved", by=each.who, plan=plan.id)
+        what = f"approved {plan.id}"
+        sha256 = plan.digests["sha256"].hex()
+        self._store.record(
+            [
+                Note(
+                    Note.CONTROL,
+                    at,
+                    {"who": each.who, "what": what, "why": None, "key": each.key, "sha256": sha256},
+                )
+                for each in self._record.approvals
+            ]
+        )
 
     def _ask(self) -> None:
         """Ask the gateway for what the manifest leaves open, unless the plan holds it."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from pathlib import Path
+from typing import NamedTuple
 
 from runner.app.run_record import report_root_of
 from runner.console.results.audit_result import (
@@ -71,6 +72,24 @@ def _lines(file: TextIOWrapper) -> Iterator[str]:
         yield line
         if len(line) == LONGEST_LINE:
             return
+
+
+class RunFolder(NamedTuple):
+    """Where a run's report is."""
+
+    run: str
+    batch: str
+    folder: Path
+    has_ended: bool
+
+
+def folder_of_run(journal: JournalLocation, run_id: str, report_dir: Path | None) -> RunFolder:
+    """Return where a run's report is. Raises `UsageError` for an unknown run, `StorageError`."""
+    with journal_at(journal).open_history() as history:
+        record = history.run(run_id).record
+    root = report_dir or report_root_of(record)
+    has_ended = record.finished_at is not None
+    return RunFolder(record.id, record.batch, root / record.batch / record.id, has_ended)
 
 
 def verify_run(journal: JournalLocation, run_id: str, report_dir: Path | None) -> list[AuditResult]:

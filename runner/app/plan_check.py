@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -10,8 +11,11 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from runner.app.approvals import command_digests, requirements_of
+from runner.app.author import acting_accounts
 from runner.app.name_resolution import NOTHING_ASKED, DirectoryAnswers
 from runner.app.plan_file import (
+    ApprovalBasis,
     PlanFile,
     SeenHistory,
     plan_problem,
@@ -21,6 +25,7 @@ from runner.app.plan_file import (
 )
 from runner.app.run_options import RunOptions
 from runner.core import next_steps
+from runner.core.approval.ssh_signature import PLAN_NAMESPACE
 from runner.core.batch_options import FIXED_BY_PLAN, IN_PLAN, OPTIONS, BatchOptions, Option
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid, UsageError
@@ -31,6 +36,7 @@ from runner.core.transfer.canonical_form import canonical_interaction, same_dest
 from runner.core.transfer.plan_decision import NOT_SELECTED, SENDS, Action, Decision
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.rows import PlannedRow
+from runner.manifest.signers_file import read_signers
 from runner.manifest.suggestions import nearest
 from runner.ports.history import LATEST, History, RunMoves
 from runner.ports.journal_access import JournalAccess
@@ -171,7 +177,18 @@ def plan_file_of(
             if decision.failed_as is not None and decision.action in SENDS
         },
         found=found,
+        author=acting_accounts(),
+        approval_basis=_approval_basis(request, manifest),
     )
+
+
+def _approval_basis(request: RunOptions, manifest: Manifest) -> ApprovalBasis | None:
+    requirements = requirements_of(manifest, os.environ)
+    if not requirements:
+        return None
+    policy = manifest.policy.approvals
+    sha256 = None if policy is None else read_signers(Path(policy.signers), PLAN_NAMESPACE)[1]
+    return ApprovalBasis(sha256, command_digests(manifest), request.new_history)
 
 
 def _history(journal: JournalAccess) -> SeenHistory:

@@ -16,6 +16,7 @@ import jsonschema_rs
 from runner import __version__
 from runner.app.name_resolution import NOTHING_ASKED, DirectoryAnswers
 from runner.core import next_steps
+from runner.core.approval.ssh_signature import HASHES
 from runner.core.batch_options import BatchOptions
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
@@ -51,6 +52,15 @@ class SeenHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalBasis:
+    """What approvers rely on beside the manifest, the rows and the journal."""
+
+    signers_sha256: str | None  # of the manifest's file of signers
+    commands: Mapping[str, str]  # SHA-256 of the files of gates' commands, by path as written
+    new_history: bool = False  # made with --new-history
+
+
+@dataclass(frozen=True, slots=True)
 class PlanFile:
     """The content of a plan file."""
 
@@ -66,6 +76,10 @@ class PlanFile:
     rows: Mapping[str, tuple[Action, str]]  # by key: the action, and the row's digest
     failed_as: Mapping[str, str] = field(default_factory=dict)  # by key, as `PlannedRow` has it
     found: DirectoryAnswers = NOTHING_ASKED  # ids of names, and what waited in queues
+    author: tuple[str, ...] = ()  # accounts; none: a plan of an earlier version
+    approval_basis: ApprovalBasis | None = None  # None: no approvals were required
+    digests: Mapping[str, bytes] = field(default_factory=dict, compare=False)
+    """Of the bytes that were read, by hash, for signatures."""
 
 
 _OWN_PLACE = frozenset({"key", "source", "media"})
@@ -122,7 +136,8 @@ def read_plan(path: Path) -> PlanFile | None:
     head = {name: value for name, value in document.items() if name not in _UNDIGESTED}
     if document["digest"] not in {_digest(head, document["rows"]), rows_digest(document["rows"])}:
         raise _damaged(path, "its digest is of other content: it was edited")
-    return _plan(path, document)
+    digests = {name: hashlib.new(name, text).digest() for name in HASHES}
+    return replace(_plan(path, document), digests=digests)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -133,9 +148,11 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def plan_problem(path: Path, message: str, help_text: str = REPLAN) -> Problem:
+def plan_problem(
+    path: Path, message: str, help_text: str = REPLAN, *, code: str = "P001"
+) -> Problem:
     """Return a problem of the whole plan file."""
-    return Problem("P001", message, Place(str(path), 1, 1), help_text)
+    return Problem(code, message, Place(str(path), 1, 1), help_text)
 
 
 def replan_help(plan: PlanFile, report_dir: Path) -> str:
@@ -219,7 +236,25 @@ def _head(plan: PlanFile, figures: PlanFigures) -> dict[str, Any]:
             "total": len(plan.rows),
         },
         **({"found": plan.found.to_json()} if plan.found != NOTHING_ASKED else {}),
+        **({"author": list(plan.author)} if plan.author else {}),
+        **({"approvals": _basis_json(basis)} if (basis := plan.approval_basis) else {}),
     }
+
+
+def _basis_json(basis: ApprovalBasis) -> dict[str, Any]:
+    return {
+        "signers_sha256": basis.signers_sha256,
+        "commands": dict(basis.commands),
+        **({"new_history": True} if basis.new_history else {}),
+    }
+
+
+def _basis(document: Mapping[str, Any]) -> ApprovalBasis | None:
+    if (written := document.get("approvals")) is None:
+        return None
+    return ApprovalBasis(
+        written["signers_sha256"], written["commands"], written.get("new_history", False)
+    )
 
 
 def _plan(path: Path, document: Mapping[str, Any]) -> PlanFile:
@@ -245,6 +280,8 @@ def _plan(path: Path, document: Mapping[str, Any]) -> PlanFile:
         found=DirectoryAnswers.from_json(document["found"])
         if "found" in document
         else NOTHING_ASKED,
+        author=tuple(document.get("author", ())),
+        approval_basis=_basis(document),
     )
 
 

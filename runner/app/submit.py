@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from runner.app.approvals import requirements_of
 from runner.app.plan import read_manifest
 from runner.app.run_options import RunOptions
 from runner.app.submission_options import travelling
@@ -51,6 +52,11 @@ def submit_manifest(
         raise UsageError(
             f"gate `{next(iter(manifest.gates))}`: a worker asks no gate that is submitted; submit the"
             " batch without gates, or apply it where its gates can be asked, with --journal"
+        )
+    if requirements_of(manifest, os.environ):
+        raise UsageError(
+            "approvals are required, and a worker carries no plan that needs them; apply the plan"
+            " where it was approved, with --journal and the fleet's journal"
         )
     new = NewSubmission(
         environment=manifest.environment.name,

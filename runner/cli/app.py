@@ -12,7 +12,7 @@ from runner import __version__
 from runner.cli.command_classes import CommandGroup, GroupedCommand
 
 GROUPS: Mapping[str, str] = {
-    "audit": "Check the audit log.",
+    "audit": "Check the audit log, and sign where it ends.",
     "journal": "Make, check and fill a journal in a database.",
     "reports": "Remove old report folders.",
 }
@@ -31,6 +31,7 @@ class _Listed(NamedTuple):
 COMMANDS: Mapping[str, _Listed] = {
     "apply": _Listed("apply", "Check, plan, transfer what is not yet transferred, report."),
     "plan": _Listed("plan", "Show what `apply` would send; nothing leaves this machine."),
+    "approvals": _Listed("approvals", "Show who approved a plan, and what is missing."),
     "status": _Listed("status", "Show the journal's runs, or one run's figures."),
     "control": _Listed("control", "Pause, slow down, confirm or stop a running batch."),
     "report": _Listed("report", "Render a run's report again."),
@@ -46,6 +47,7 @@ COMMANDS: Mapping[str, _Listed] = {
     "schema": _Listed("schema", "Print a JSON Schema, or how to use it in an editor."),
     "explain": _Listed("explain", "Explain a diagnostic's code, with examples."),
     "verify": _Listed("audit", group="audit"),
+    "sign": _Listed("audit", group="audit"),
     "prune": _Listed("prune", group="reports"),
     "create": _Listed("journal", group="journal"),
     "check": _Listed("journal", group="journal"),

@@ -98,6 +98,18 @@ Wait = Annotated[
         rich_help_panel=CHECKS,
     ),
 ]
+MetricsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--metrics-file",
+        envvar="RUNNER_METRICS_FILE",
+        metavar="FILE",
+        help="Keep the run's figures in this file in Prometheus text format, such as"
+        " FOLDER/billing.prom for node_exporter's textfile collector.",
+        rich_help_panel=OUTPUT,
+        show_default=False,
+    ),
+]
 NoProgress = Annotated[
     bool,
     typer.Option(

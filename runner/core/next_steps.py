@@ -15,12 +15,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from runner.core.approval.ssh_signature import PLAN_NAMESPACE
 from runner.core.batch_options import NO_OPTIONS, BatchOptions
 from runner.core.journal_location import JournalLocation
 from runner.core.records.run_record import RunRecord
 
 PROGRAM = "runner"
 REPORT_DIR = "reports"
+PLAN_NAME = "plan.json"
+"""The plan file's name in offered commands."""
 
 SEEN = {
     "transferred": "looked up at the gateway: it was carried out",
@@ -102,6 +105,17 @@ def plan(run: RunArguments, *, out: str | None = None, preflight: bool = False) 
     flags = [*(["--again"] if run.options.again else []), *(["--preflight"] if preflight else [])]
     options = (*_of_batch(run), *flags, *_options(("--out", out)))
     return _command(("plan",), (run.manifest,), options)
+
+
+def apply_plan(path: str) -> tuple[str, ...]:
+    """Return the command that applies a plan file."""
+    return _command(("apply",), (path,), ())
+
+
+def sign_plan(path: str) -> str:
+    """Return the shell line by which a person approves a plan: KEY and NAME are theirs to fill in."""
+    sign = ("ssh-keygen", "-Y", "sign", "-n", PLAN_NAMESPACE, "-f", "KEY")
+    return f"{shell_line(sign)} < {_quoted(path)} > {_quoted(f'{path}.NAME.sig')}"
 
 
 def validate(manifest: str) -> tuple[str, ...]:

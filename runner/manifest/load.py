@@ -21,6 +21,7 @@ from runner.core.manifest.model import (
     GatewayConstraints,
     Limits,
     Manifest,
+    Notification,
 )
 from runner.core.manifest.source_excerpt import excerpt
 from runner.manifest.own_sections import OwnSections
@@ -30,6 +31,7 @@ from runner.manifest.rows.transfer_stream import RowSink, TransferReader
 from runner.manifest.schema.check import Document, check_schema
 from runner.manifest.secret_lines import hide_secrets
 from runner.manifest.secret_references import Secrets
+from runner.manifest.sections.approvals import check_approvals
 from runner.manifest.sections.callbacks import build_callbacks, check_callbacks
 from runner.manifest.sections.environment import (
     build_environment,
@@ -39,6 +41,7 @@ from runner.manifest.sections.environment import (
 )
 from runner.manifest.sections.gates import build_gates, check_gates
 from runner.manifest.sections.gateways import build_gateway, check_gateways, check_promise
+from runner.manifest.sections.notifications import build_notifications, refuse_notifications
 from runner.manifest.sections.policy import build_policy, check_policy, check_policy_ends
 from runner.manifest.yaml.source import read_source, readable
 from runner.manifest.yaml.tree import Source
@@ -120,6 +123,7 @@ def _load(
     name = choose_environment(document, wanted, problems)
     check_promise(document, name, problems)
     check_gates(document, driver_of(document, name), problems)
+    check_approvals(document, problems, is_submitted=overrides.own is not None)
     gateway = build_gateway(document, name)
     references = ReferenceResolver(document, gateway, problems)
     transfers = TransferReader(document, references, sink, problems, driver_of(document, name))
@@ -137,15 +141,19 @@ def _load(
         with_limits = replace(chosen, limits=overrides.limits(chosen))
         check_policy_ends(document, with_limits, problems, rows=rows, now_s=now_s)
     used = references.used_callbacks
+    notify: tuple[Notification, ...] = ()
     if overrides.own is not None:
         callbacks = overrides.own.callbacks_for(document, chosen, used, problems)
         gates = overrides.own.gates_for(document, problems)
+        refuse_notifications(document, problems)
     else:
         callbacks = build_callbacks(document, chosen, used, problems, secrets=secrets)
         gates = build_gates(document, chosen, problems, secrets=secrets)
+        notify = build_notifications(document, chosen, problems, secrets=secrets)
     if problems.failed:  # such as an invalid date: the manifest cannot be built
         return None, transfers.rows
-    return _build_manifest(document, chosen, gateway, callbacks, gates), transfers.rows
+    manifest = _build_manifest(document, chosen, gateway, callbacks, gates)
+    return None if manifest is None else replace(manifest, notify=notify), transfers.rows
 
 
 def _build_manifest(

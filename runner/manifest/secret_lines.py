@@ -9,7 +9,7 @@ from dataclasses import replace
 from runner.core.diagnostics.problem import Place, Problem
 from runner.manifest.yaml.tree import Source
 
-REFERENCE = "write a reference to it: {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
+REFERENCE = "write a reference to it: {env: NAME}, {file: PATH}, {systemd: NAME} or {command: [PROGRAM, ARGUMENT]}"
 """The fix for a secret in plain text."""
 
 # Each is linear in the line's length: adjacent repetitions never match the same text.

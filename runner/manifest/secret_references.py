@@ -1,4 +1,4 @@
-"""Resolves secret references: environment variables, files and commands (manifest.md, R007)."""
+"""Resolves secret references: variables, files, commands, systemd credentials (R007)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ from runner.manifest.secret_command import (
     program_of,
 )
 
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""The variable by which systemd says where a service's credentials are."""
+
 _MAX_BYTES = 65_536
+_RELATIVE_PATHS = "relative paths start at the manifest's folder; check path and permissions"
 _UNDECODED = re.compile("[\ud800-\udfff]")
 
 
@@ -54,7 +58,10 @@ def resolve_secret(reference: Mapping[str, Any], folder: Path, *, offline: bool)
     if "env" in reference:
         return _from_environment(reference["env"])
     if "file" in reference:
-        return _from_file(folder / reference["file"], reference["file"])
+        path = folder / reference["file"]
+        return _from_file(path, f"the file `{reference['file']}`", _RELATIVE_PATHS)
+    if "systemd" in reference:
+        return _from_credential(reference["systemd"])
     command: list[str] = reference["command"]
     if shutil.which(program_of(command, folder)) is None:
         fix = "install it, or write its full path"
@@ -71,14 +78,23 @@ def _from_environment(variable: str) -> Secret:
     return _secret(os.environ[variable], f"the environment variable `{variable}`")
 
 
-def _from_file(path: Path, written: str) -> Secret:
-    name = f"the file `{written}`"
+def _from_credential(credential: str) -> Secret:
+    name = f"the systemd credential `{credential}`"
+    folder = os.environ.get(CREDENTIALS, "")
+    if not folder:
+        why = f"{name} is not there: {CREDENTIALS} is not set, as only a service has it"
+        fix = "start the run by a systemd service with `LoadCredential=`, or use `file` or `env`"
+        raise Unresolvable(why, fix)
+    fix = f"add `LoadCredential={credential}:PATH` to the service, and start it again"
+    return _from_file(Path(folder, credential), name, fix)
+
+
+def _from_file(path: Path, name: str, fix: str) -> Secret:
     try:
         with open_regular(path) as file:
             raw = file.read(_MAX_BYTES + 1)
     except OSError as error:
         why = (error.strerror or "cannot be read").lower()
-        fix = "relative paths start at the manifest's folder; check path and permissions"
         raise Unresolvable(f"{name} cannot be read: {why}", fix) from None
     return _decoded(raw, name)
 

@@ -11,7 +11,7 @@ import httpx
 from standardwebhooks import Webhook
 
 from runner import __version__
-from runner.core.manifest.model import Callback
+from runner.core.manifest.model import Callback, Secret, plain
 from runner.core.pacing.retry_after import retry_after_s
 from runner.core.transfer.message import harmless
 from runner.core.webhook import (
@@ -70,7 +70,7 @@ class WebhookClient:
         if self._objection:
             return Refused(self._objection)
         try:
-            url = httpx.URL(self._callback.url)
+            url = httpx.URL(plain(self._callback.url))
             headers = self._headers(url, webhook_id, body, wall_s)
         except (httpx.InvalidURL, ValueError):  # UnicodeError is a ValueError
             return Refused("its url or headers are malformed; correct them in the manifest")
@@ -98,7 +98,8 @@ class WebhookClient:
         return objection or list(addresses)
 
     def _headers(self, url: httpx.URL, webhook_id: str, body: str, wall_s: float) -> httpx.Headers:
-        theirs = {k: v for k, v in self._callback.headers.items() if k.lower() not in _OURS}
+        given = self._callback.headers.items()
+        theirs = {name: plain(value) for name, value in given if name.lower() not in _OURS}
         headers = httpx.Headers(theirs)
         headers.update(
             {
@@ -135,7 +136,8 @@ class WebhookClient:
             try:
                 return await self._sent(request, wall_s)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                answer = Unreachable(_cannot_connect(url, error))
+                is_secret = isinstance(self._callback.url, Secret)
+                answer = Unreachable(_cannot_connect(url, error, is_secret=is_secret))
             except httpx.LocalProtocolError:
                 return Refused("its url or headers are malformed; correct them in the manifest")
             except httpx.HTTPError as error:
@@ -159,12 +161,17 @@ def _default_port(url: httpx.URL) -> int:
     return 443 if url.scheme == "https" else 80
 
 
-def _cannot_connect(url: httpx.URL, error: httpx.TransportError) -> str:
-    """Return an error text with host and port only: paths and queries may hold tokens."""
+def _cannot_connect(url: httpx.URL, error: httpx.TransportError, *, is_secret: bool) -> str:
+    """Return an error text with host and port only: paths and queries may hold tokens.
+
+    An address that is a secret is not named at all.
+    """
+    host = "its host" if is_secret else url.host
+    place = host if is_secret else f"{host}:{url.port or _default_port(url)}"
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
             what = getattr(cause, "verify_message", "") or cause.reason or "TLS failed"
-            return harmless(f"TLS with {url.host}: {what}", _REASON_LIMIT)
+            return harmless(f"TLS with {host}: {what}", _REASON_LIMIT)
         cause = cause.__cause__ or cause.__context__
-    return harmless(f"cannot connect to {url.host}:{url.port or _default_port(url)}", _REASON_LIMIT)
+    return harmless(f"cannot connect to {place}", _REASON_LIMIT)

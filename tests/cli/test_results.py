@@ -32,7 +32,7 @@ KINDS = {
         "checkup",
         "progress",
     ),
-    *("explanations", "resolutions", "reversal"),
+    *("explanations", "resolutions", "reversal", "approvals"),
 }
 
 

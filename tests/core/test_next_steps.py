@@ -165,3 +165,12 @@ def test_an_undo_is_looked_at_before_it_is_carried_out():
         "runner plan undo.yaml --journal other.db --preflight",
         "runner apply undo.yaml --journal other.db",
     ]
+
+
+def test_a_plan_is_signed_by_a_line_that_a_shell_reads_back():
+    line = next_steps.sign_plan("it's a plan.json")
+    assert shlex.split(line) == [
+        *("ssh-keygen", "-Y", "sign", "-n", "runner-plan", "-f", "KEY"),
+        *("<", "it's a plan.json", ">", "it's a plan.json.NAME.sig"),
+    ]
+    assert shell_line(next_steps.apply_plan("plan.json")) == "runner apply plan.json"

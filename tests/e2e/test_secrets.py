@@ -29,6 +29,11 @@ def forms_of(secret: str) -> list[bytes]:
     ]
 
 
+TOKEN = "canary-url-token-5d1f"
+BEARER = "canary-bearer-77aa"
+NOTE = "canary-note-e0b4"
+
+
 @pytest.mark.parametrize("way", ["well", "refused", "verbose-doubt"])
 def test_no_secret_is_left_anywhere(gateway: Gateway, harness: Harness, way: str):
     """Output, log file, journal with all its files, and every report are searched."""
@@ -40,13 +45,37 @@ def test_no_secret_is_left_anywhere(gateway: Gateway, harness: Harness, way: str
     if way == "verbose-doubt":
         gateway.scripts[one["interaction_id"]] = [MUTE]
     with Receiver() as receiver:
-        content = with_callback(manifest(gateway, [one, transfer()], preflight=True), receiver)
+        harness.env |= {"HOOK_URL": f"{receiver.url}/{TOKEN}", "HOOK_BEARER": f"Bearer {BEARER}"}
+        content = with_callback(
+            manifest(gateway, [one, transfer()], preflight=True),
+            receiver,
+            url={"env": "HOOK_URL"},
+            headers={"Authorization": {"env": "HOOK_BEARER"}, "X-Site": "ams"},
+        )
+        if way == "well":
+            harness.env["NOTE_URL"] = f"{receiver.url.replace('http:', 'json:')}/{NOTE}"
+            content["notify"] = [{"url": {"env": "NOTE_URL"}}]
         applied = harness.apply(content, "-vv", "--log-file", "run.log")
+        hooks = [each for each in receiver.requests if TOKEN in each.path]
+        assert {each.headers["authorization"] for each in hooks} <= {f"Bearer {BEARER}"}
+        assert bool(hooks) == (way != "refused")
+        if way == "well":
+            messages = [each for each in receiver.requests if NOTE in each.path]
+            assert [b"began" in each.body for each in messages] == [True, False]
+            assert applied.report.run["notifications"]["sent"] == 2
     assert applied.code == {"well": 0, "refused": 4, "verbose-doubt": 6}[way]
     said = (applied.ended.out + applied.ended.err).encode()
     left = {path: path.read_bytes() for path in files(harness.folder)}
     assert {"foreign.db", "run.log", "report.html", "audit.jsonl"} <= {p.name for p in left}
-    for secret in (CLIENT_SECRET, HOOK_SECRET.removeprefix("whsec_"), KEY.decode(), "token-1"):
+    for secret in (
+        CLIENT_SECRET,
+        HOOK_SECRET.removeprefix("whsec_"),
+        KEY.decode(),
+        TOKEN,
+        BEARER,
+        NOTE,
+        "token-1",
+    ):
         for form in forms_of(secret):
             assert form not in said
             assert [path for path, content in left.items() if form in content] == []

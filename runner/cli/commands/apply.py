@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from runner.app.apply import Applied, Question
     from runner.cli.output import Console
     from runner.console.log.observers import Observers
+    from runner.core.manifest.model import Manifest
 
 SIGNALLED = 128
 """Exit codes above it say which signal ended a run."""
@@ -55,6 +57,7 @@ def apply(
     wait: options.Wait = None,
     max_problems: options.MaxProblems = MAX_PROBLEMS,
     no_progress: options.NoProgress = False,
+    metrics_file: options.MetricsFile = None,
     output: options.OutputOptions,
 ) -> None:
     """Load, validate, plan, transfer what is not yet transferred, report."""
@@ -73,6 +76,7 @@ def apply(
                 wait=wait,
                 max_problems=max_problems,
                 no_progress=no_progress,
+                metrics_file=metrics_file,
                 output=output,
             ),
         )
@@ -112,7 +116,7 @@ def apply(
         began = time.monotonic()
         loaded, warnings = read_manifest(request, staging)
         console.show_problems(warnings, path.parent, result=False)
-        with console.watching() as observer:
+        with console.watching() as observer, _metrics(metrics_file, loaded, observer) as ended:
             again = apply_again(request.arguments(loaded))
             signals.last_word = partial(_end_at_once, console, observer, shell_line(again))
             confirm = partial(_confirmed, console, yes=yes)
@@ -120,12 +124,37 @@ def apply(
             prompt = partial(ask_beside_run, show=show)
             hooks = use_case.RunHooks(observer, signals, confirm, prompt)
             applied = use_case.apply(request, loaded, staging, hooks)
+            ended(applied.code)
             _log_bug(applied)
         duration_s = time.monotonic() - began
         source, summary, report = applied.source, applied.summary, applied.report
         console.show_result(result_of(source, summary, applied.code, report, duration_s), warnings)
         summarize_report(console, source, summary, report)
         raise SystemExit(applied.code)
+
+
+@contextmanager
+def _metrics(
+    path: Path | None, manifest: Manifest, observer: Observers
+) -> Iterator[Callable[[int], None]]:
+    """Keep a file of metrics while a run goes on; yield what takes its exit code."""
+    if path is None:
+        yield lambda _code: None
+        return
+    import time
+
+    from runner.console.metrics_file import MetricsFile
+
+    environment = manifest.environment
+    file = MetricsFile(
+        path,
+        {"batch": manifest.name, "environment": environment.name},
+        now=time.monotonic,
+        wall=time.time,
+        warn=observer.warned,
+    )
+    observer.add(file)
+    yield file.ended
 
 
 def _say(console: Console, line: str) -> None:

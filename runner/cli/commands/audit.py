@@ -1,4 +1,4 @@
-"""`runner audit verify`: checks an audit chain."""
+"""`runner audit verify`: checks an audit chain; `runner audit sign`: signs where it ends."""
 
 # Commands import what they need when they run: `--help` and `--version` answer at once.
 # ruff: noqa: PLC0415
@@ -23,12 +23,32 @@ def verify(
         ),
     ],
     *,
+    signers: Annotated[
+        Path | None,
+        typer.Option(
+            "--signers",
+            envvar="RUNNER_SIGNERS",
+            metavar="FILE",
+            help="Also check that people of this file of allowed signers (OpenSSH) signed it.",
+            show_default=False,
+        ),
+    ] = None,
+    required: Annotated[
+        int,
+        typer.Option(
+            "--required",
+            envvar="RUNNER_REQUIRED",
+            metavar="N",
+            min=1,
+            help="With --signers: how many different people must have signed.",
+        ),
+    ] = 1,
     journal: options.JournalSelection,
     report_dir: options.ReportDirOfRun = None,
     output: options.OutputOptions,
 ) -> None:
     """Check the hash chain of a file or a run; show at which entry it breaks, and exit 1."""
-    from runner.app.audit import names_file, verify_file, verify_run
+    from runner.app.audit import folder_of_run, names_file, verify_file, verify_run
     from runner.app.find_journal import find_journal
     from runner.cli.output import boundary
     from runner.console.results.audit_result import audit_to_json, render_audit
@@ -38,8 +58,48 @@ def verify(
     with boundary(console, where.manifest):
         if names_file(target):
             audited = [verify_file(Path(target))]
+            folder = Path(target) if Path(target).is_dir() else Path(target).parent
         else:
-            audited = verify_run(find_journal(where), target, report_dir)
+            found = find_journal(where)
+            audited = verify_run(found, target, report_dir)
+            folder = folder_of_run(found, target, report_dir).folder
+        if signers is not None:
+            from runner.app.audit_signature import verify_signatures
+
+            audited.append(verify_signatures(audited[0], folder, signers, required))
         console.show(render_audit, audit_to_json, audited)
         broken = any(each.fault for each in audited)
         raise SystemExit(ExitCode.FAILURES if broken else ExitCode.OK)
+
+
+@expand_dataclasses
+def sign(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's id, or `latest`.", show_default=False)
+    ],
+    *,
+    key: Annotated[
+        Path,
+        typer.Option(
+            "--key",
+            envvar="RUNNER_KEY",
+            metavar="KEY",
+            help="The SSH key to sign with: a private one, or a public one that an agent holds.",
+            show_default=False,
+        ),
+    ],
+    journal: options.JournalSelection,
+    report_dir: options.ReportDirOfRun = None,
+    output: options.OutputOptions,
+) -> None:
+    """Sign where a run's audit chain ends and what its reports are, into files beside them."""
+    from runner.app.audit_signature import sign_run
+    from runner.app.find_journal import find_journal
+    from runner.cli.output import boundary
+    from runner.console.terminal_text import visible
+
+    console, where = output.console(), journal.location()
+    with boundary(console, where.manifest):
+        signed = sign_run(find_journal(where), run, key, report_dir)
+        console.out.write(f"signed: {visible(str(signed.head))}\n")
+        console.out.write(f"signature: {visible(str(signed.signature))}\n")

@@ -89,6 +89,7 @@ def plan(
     planning: PlanOptions,
     max_problems: options.MaxProblems = MAX_PROBLEMS,
     no_progress: options.NoProgress = False,
+    metrics_file: options.MetricsFile = None,
     output: options.OutputOptions,
 ) -> None:
     """Do everything up to the plan: nothing leaves this machine, unless --preflight asks.
@@ -96,7 +97,8 @@ def plan(
     It takes every option of apply, so that one can become the other: a plan waits for no lock and
     asks nothing, neither whether to send nor whether the journal is the right one.
     """
-    del yes, wait, no_progress  # nothing is sent that could be confirmed, waited for or watched
+    # Nothing is sent that could be confirmed, waited for or watched.
+    del yes, wait, no_progress, metrics_file
     # secrets are needed to ask the gateway
     request = batch.request(manifest, validate_only=not planning.preflight)
     plan_manifest(output.console(no_progress=True, max_problems=max_problems), request, planning)

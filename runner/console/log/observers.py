@@ -124,6 +124,10 @@ class Observers:
     def __init__(self, observers: Iterable[ClosableObserver]) -> None:
         self._observers = list(observers)
 
+    def add(self, observer: ClosableObserver) -> None:
+        """Pass events to one more."""
+        self._observers.append(observer)
+
     def noticed(self, event: str, **fields: Any) -> None:
         """Pass it to all."""
         self._call(lambda observer: observer.noticed(event, **fields))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
@@ -33,6 +34,12 @@ JOURNAL_PROVES = (
 )
 
 
+SIGNATURE_PROVES = (
+    "this proves that these people signed where the chain ends, and the reports beside it, as they are"
+    " now; not when they did"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class AuditResult:
     """What was verified, and the result."""
@@ -43,15 +50,21 @@ class AuditResult:
     fault: str | None = None  # the first bad entry, and why
     note: str | None = None  # what could not be checked, and why
     proves: str | None = None  # what a good chain shows, and what it does not
+    tampered: bool = True  # whether a fault means that something was changed
 
 
 def audit_to_json(audited: Sequence[AuditResult]) -> str:
     """Return the results as one JSON document, in ASCII."""
     fields = {
         "ok": not any(each.fault for each in audited),
-        "verified": [asdict(each) | {"ok": each.fault is None} for each in audited],
+        "verified": [_result_json(each) for each in audited],
     }
     return document("audit", fields)
+
+
+def _result_json(result: AuditResult) -> dict[str, Any]:
+    fields = {name: value for name, value in asdict(result).items() if name != "tampered"}
+    return fields | {"ok": result.fault is None}
 
 
 def render_audit(audited: Sequence[AuditResult], *, color: bool = False) -> str:
@@ -69,6 +82,6 @@ def render_audit(audited: Sequence[AuditResult], *, color: bool = False) -> str:
             lines.append(f"  {visible(each.note)}")
         if each.proves and not each.fault:
             lines.append(f"  {each.proves}")
-    if any(each.fault for each in audited):
+    if any(each.fault and each.tampered for each in audited):
         lines += ["", TAMPERED]
     return "\n".join(lines) + "\n"

@@ -43,6 +43,8 @@ CODES: Mapping[str, str] = {
     "R009": "a `from:` file is missing, empty, outside the manifest's folder or not UTF-8, or a row is bad",
     "R010": "a codec's bandwidth or bit depth is not possible for that codec (warning)",
     "R011": "by the limits, the batch cannot end inside its `window` (warning)",
+    "R012": "`approvals` that cannot be given: the `signers` file is missing, wrong, or names too few people",
     "P001": "a plan file cannot be used, or the options differ from those it was made with",
     "P002": "something has changed since the plan was made",
+    "P003": "approvals are required, and the plan lacks some, has lapsed, or is loosened by an option",
 }

@@ -51,6 +51,11 @@ class Secret:
         raise TypeError("a secret is not serialised")
 
 
+def plain(text: str | Secret) -> str:
+    """Return the text of a value that may be a secret; call this only where it is sent."""
+    return text.reveal() if isinstance(text, Secret) else text
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     """The gateway's addresses, all absolute URLs.
@@ -246,12 +251,25 @@ class Callback:
     """An HTTP address that receives final outcomes."""
 
     name: str
-    url: str
+    url: str | Secret
     method: str = "POST"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | Secret] = field(default_factory=dict)
     secret: Secret | None = None
     on: frozenset[str] = frozenset(outcome.value for outcome in Outcome if outcome.calls_back)
     allow_private: bool = False
+
+
+NOTIFICATION_EVENTS = ("started", "held", "stopped", "in_doubt", "finished")
+"""What messages may be about (manifest.md, `notify`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """An address for messages about a run. `url` None: a rehearsal could not resolve it."""
+
+    name: str  # such as notify[0], because the address is a secret
+    url: Secret | None
+    on: frozenset[str] = frozenset(NOTIFICATION_EVENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +279,16 @@ class RetryPolicy:
     attempts: int = 4
     base_s: float = 1.0
     cap_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalPolicy:
+    """How many people must approve a plan, and who may (operations.md, "Approval")."""
+
+    required: int
+    signers: str  # absolute path of a file of allowed signers
+    max_age_s: float = 86_400.0
+    environments: tuple[str, ...] = ()  # that need approval; none: all do
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +307,7 @@ class Policy:
     answer_timeout_s: float = 3600.0  # how long a pause, gate or confirmation may hold the run
     control_group: str | None = None  # the group that may control a run; None: its account alone
     windows: Windows = NO_WINDOWS  # as well
+    approvals: ApprovalPolicy | None = None  # of a plan; None: the manifest requires none
 
     def why_shut(self, at_s: float) -> str | None:
         """Return why nothing may be sent at `at_s`, with the fix; None if every window is open."""
@@ -310,11 +339,17 @@ class Manifest:
     gates: Mapping[str, Gate] = field(default_factory=dict)
     reverts: str | None = None  # the run whose transfers it carries back
     description: str | None = None  # what the batch is for, for the report
+    notify: tuple[Notification, ...] = ()
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """Every secret that the manifest refers to, resolved; client ids are not secrets."""
-        callbacks = (callback.secret for callback in self.callbacks.values())
+        callbacks = (
+            each
+            for callback in self.callbacks.values()
+            for each in (callback.secret, callback.url, *callback.headers.values())
+            if isinstance(each, Secret)
+        )
         headers = (
             value
             for gate in self.gates.values()
@@ -322,8 +357,11 @@ class Manifest:
             for value in gate.headers.values()
             if isinstance(value, Secret)
         )
+        messages = (each.url for each in self.notify)
         return tuple(
-            each for each in (self.environment.client_secret, *callbacks, *headers) if each
+            each
+            for each in (self.environment.client_secret, *callbacks, *headers, *messages)
+            if each
         )
 
 

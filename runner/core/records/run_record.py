@@ -80,6 +80,34 @@ class TransferGroup(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalRecord:
+    """A person's approval of the plan that was applied."""
+
+    who: str  # as the file of allowed signers has it
+    key: str  # its fingerprint
+    file: str  # the name of the signature's file
+
+
+@dataclass(frozen=True, slots=True)
+class FailedNotification:
+    """A message that was not delivered."""
+
+    event: str
+    to: str  # such as notify[0], because the address is a secret
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationRecord:
+    """What became of the messages about a run."""
+
+    sent: int
+    suppressed: int  # under the simulator
+    failed: int
+    failures: tuple[FailedNotification, ...] = ()  # the first of them
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """The report's `run`."""
 
@@ -105,12 +133,21 @@ class RunRecord:
     reverts: str | None = None  # the run whose transfers it carried back
     description: str | None = None  # what the manifest says the batch is for
     caveats: Sequence[str] = ()  # what must be known of its journal's database, for people
+    approvals: tuple[ApprovalRecord, ...] = ()  # of its plan
+    notifications: NotificationRecord | None = None  # None: nobody was to be told
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
         """Return what `to_json` wrote, in whatever version; raises `TypeError` on another shape."""
         known = {each.name for each in fields(cls)}
         record = cls(**{name: value for name, value in kept.items() if name in known})
+        if record.approvals:
+            given = tuple(ApprovalRecord(**each) for each in kept["approvals"])
+            record = replace(record, approvals=given)
+        if record.notifications is not None:
+            told = dict(kept["notifications"])
+            failures = tuple(FailedNotification(**each) for each in told.pop("failures"))
+            record = replace(record, notifications=NotificationRecord(**told, failures=failures))
         if "others_in_doubt" not in kept and NOT_LISTED in (record.explanation or ""):
             return replace(record, others_in_doubt=1)  # of an earlier version: at least one
         return record
@@ -128,6 +165,10 @@ class RunRecord:
                 del kept[name]
         if not self.caveats:
             del kept["caveats"]
+        if not self.approvals:
+            del kept["approvals"]
+        if self.notifications is None:
+            del kept["notifications"]
         return kept
 
 

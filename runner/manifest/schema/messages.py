@@ -133,8 +133,10 @@ _HOLDER = ("environments", "NAME", "credentials")
 def is_secret(path: ValuePath) -> bool:
     """Return whether the value at `path`, or a part of it, may be a secret in plain text."""
     section, field = path[:1], path[2:3]
-    return (section == ("environments",) and field == ("credentials",)) or (
-        section == ("callbacks",) and field == ("secret",)
+    return (
+        (section == ("environments",) and field == ("credentials",))
+        or (section == ("callbacks",) and field == ("secret",))
+        or (section == ("notify",) and field == ("url",))
     )
 
 

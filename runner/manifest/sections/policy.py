@@ -23,6 +23,7 @@ from runner.core.manifest.window import Moment, Window, parse_moment
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document
+from runner.manifest.sections.approvals import build_approvals
 from runner.manifest.suggestions import nearest
 
 
@@ -168,6 +169,7 @@ def build_policy(document: Document) -> Policy:
         max_failures=_amount(policy["max_failures"]) if "max_failures" in policy else None,
         window=_window(policy["window"]) if "window" in policy else None,
         windows=Windows(tuple(map(_rule, policy.get("windows", ())))),
+        approvals=build_approvals(document),
     )
 
 

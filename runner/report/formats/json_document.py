@@ -141,6 +141,10 @@ def run_json(run: RunRecord) -> dict[str, Any]:
         wire["description"] = run.description
     if run.caveats:
         wire["caveats"] = list(run.caveats)
+    if run.approvals:
+        wire["approvals"] = [asdict(each) for each in run.approvals]
+    if run.notifications is not None:
+        wire["notifications"] = asdict(run.notifications)
     return wire if run.explanation is None else wire | {"explanation": run.explanation}
 
 

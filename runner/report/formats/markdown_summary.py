@@ -101,6 +101,8 @@ def _figures(content: Content) -> Iterator[tuple[str, str]]:
     yield "Manifest", f"{code(run.manifest_path)}, SHA-256 {code(run.manifest_sha256[:16])}…"
     took_s = seconds_between(run.started_at, run.finished_at)
     took = "" if took_s is None or plan is not None else f", for {duration(took_s)}"
+    if run.approvals:
+        yield "Approved by", ", ".join(code(each.who) for each in run.approvals)
     yield "Started", f"{code(run.started_at)}{took}, by {code(f'{run.user} on {run.host}')}"
     if plan is None:
         yield from _outcomes(content)

@@ -136,6 +136,11 @@ def about(content: Content) -> Iterator[tuple[str, str]]:
         if (took := took_s(content)) is not None:
             yield "Took", duration(took)
     yield "By", f"{run.user} on {run.host}"
+    if run.approvals:
+        yield "Approved by", ", ".join(each.who for each in run.approvals)
+    if (told := run.notifications) is not None:
+        why = "; ".join(f"{each.to}, {each.event}: {each.why}" for each in told.failures)
+        yield "Messages", f"{told.sent} sent, {told.failed} failed" + (f" ({why})" if why else "")
     code = "no exit code" if run.exit_code is None else f"exit code {int(run.exit_code)}"
     yield "Ended as", f"{run.outcome}, {code}"
     yield from ((f"Label {name}", str(value)) for name, value in run.labels.items())

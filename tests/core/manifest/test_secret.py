@@ -19,6 +19,7 @@ from runner.core.manifest.model import (
     Policy,
     Secret,
     SimulatorOptions,
+    plain,
 )
 
 PLAIN = "canary-4711"
@@ -89,3 +90,7 @@ def test_a_look_up_is_a_request_where_the_driver_or_the_manifest_wants_one(
 ):
     driver = DriverTraits(name="d", needs_lookup=needs_lookup, requests_per_delivery=2)
     assert environment(driver=driver).requests_each(preflight=preflight) == requests
+
+
+def test_a_value_that_may_be_a_secret_is_read_in_one_way():
+    assert plain(Secret(PLAIN)) == plain(PLAIN) == PLAIN

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
-from runner.core.records.run_record import RunRecord
+from runner.core.records.run_record import (
+    ApprovalRecord,
+    FailedNotification,
+    NotificationRecord,
+    RunRecord,
+)
 from tests.report.samples import RUN
 
+FAILED = FailedNotification("finished", "notify[0]", "the service did not accept it")
 OTHERS = replace(RUN, explanation="2 in doubt that this manifest does not list: key k of run r")
 
 
@@ -17,13 +24,17 @@ def test_a_record_is_read_as_it_was_written():
         replace(RUN, reverts="r"),
         replace(RUN, description="d"),
         replace(RUN, caveats=("restored",)),
+        replace(RUN, approvals=(ApprovalRecord("bob@example.net", "SHA256:x", "p.bob.sig"),)),
+        replace(RUN, notifications=NotificationRecord(1, 0, 1, (FAILED,))),
     ):
-        assert RunRecord.from_json(record.to_json()) == record
+        kept = json.loads(json.dumps(record.to_json()))
+        assert RunRecord.from_json(kept) == replace(record, waves=kept["waves"])
 
 
 def test_what_says_nothing_is_left_out_since_earlier_versions_refuse_it():
-    missing = {"others_in_doubt", "reverts", "description", "caveats"}
-    assert not missing & RUN.to_json().keys()
+    later = {"others_in_doubt", "reverts", "description", "caveats"}
+    later |= {"approvals", "notifications"}
+    assert not later & RUN.to_json().keys()
 
 
 def test_a_record_of_an_earlier_version_says_in_words_alone_that_others_are_in_doubt():

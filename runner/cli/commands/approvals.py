@@ -1,0 +1,41 @@
+"""`runner approvals`: who approved a plan, and what is missing."""
+
+# Commands import what they need when they run: `--help` and `--version` answer at once.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runner.cli import options
+from runner.cli.dataclass_options import expand_dataclasses
+
+
+@expand_dataclasses
+def approvals(
+    plan: Annotated[
+        Path,
+        typer.Argument(metavar="PLAN", help="A plan that `plan --out` wrote.", show_default=False),
+    ],
+    *,
+    output: options.OutputOptions,
+) -> None:
+    """Show who approved a plan and what is missing; exit 3 unless it is approved."""
+    import os
+
+    from runner.app.approval_list import list_approvals
+    from runner.app.plan_file import read_plan
+    from runner.cli.output import boundary
+    from runner.console.results.approval_result import approvals_to_json, render_approvals
+    from runner.core.exit_code import ExitCode
+
+    console = output.console()
+    with boundary(console, plan):
+        found = read_plan(plan)
+    with boundary(console, plan if found is None else found.manifest):
+        result = list_approvals(plan, os.environ)
+        console.show(render_approvals, approvals_to_json, result)
+        raise SystemExit(ExitCode.OK if result.is_approved else ExitCode.INVALID)

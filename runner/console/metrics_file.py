@@ -1,0 +1,194 @@
+"""Writes a run's metrics to a file, for node_exporter's textfile collector (cli.md, "Metrics")."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from runner.core.errors import UsageError
+from runner.ports import Progress
+from runner.ports.observer import SessionState
+
+EVERY_S = 1.0
+"""The shortest time between two files."""
+
+CLOSE_S = 2.0
+"""How long the end of a run waits for the last file."""
+
+
+class MetricsFile:
+    """Observes a run, and keeps a file that says where it stands.
+
+    The file is replaced whole, by a thread: a disk that hangs delays no frame. Nothing is written
+    before the run has its lock and its plan: a run that another one keeps out must not replace the
+    other one's file. `labels` stand on
+    every metric. `now` returns monotonic seconds, `wall` those since the epoch.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        labels: Mapping[str, str],
+        *,
+        now: Callable[[], float],
+        wall: Callable[[], float],
+        warn: Callable[..., object],
+    ) -> None:
+        """Check that the file can be written. Raises `UsageError` if it cannot."""
+        self._path = path
+        self._metrics = _RunMetrics(labels, started_at=wall())
+        self._now, self._wall = now, wall
+        self._due_at = 0.0
+        self._wanted = threading.Event()
+        self._ended = threading.Event()
+        self._failed = False
+        self._warn = warn
+        try:
+            _write_whole(path, None)
+        except OSError as error:
+            why = (error.strerror or "unknown").lower()
+            raise UsageError(
+                f"--metrics-file {path} cannot be written ({why}); name a file in a folder that"
+                " this account may write"
+            ) from error
+        self._thread = threading.Thread(target=self._write_on_demand, daemon=True)
+        self._thread.start()
+
+    def noticed(self, event: str, **fields: Any) -> None:
+        """Begin to write once the run is planned; note its id."""
+        if event == "planned":
+            self._metrics.run = str(fields.get("run", ""))
+            self._wanted.set()
+
+    def warned(self, event: str, **fields: Any) -> None:
+        """Do nothing: the log has it."""
+
+    def progressed(self, progress: Progress) -> None:
+        """Have it written, at most once in `EVERY_S`."""
+        self._metrics.progress = progress
+        if self._metrics.run and self._now() >= self._due_at:
+            self._due_at = self._now() + EVERY_S
+            self._wanted.set()
+
+    def ended(self, code: int) -> None:
+        """Note how the run ended."""
+        self._metrics.finished_at, self._metrics.exit_code = self._wall(), code
+
+    def close(self) -> None:
+        """Write a last file; idempotent."""
+        self._ended.set()
+        self._wanted.set()
+        self._thread.join(CLOSE_S)
+
+    def _write_on_demand(self) -> None:
+        while not self._ended.is_set():
+            self._wanted.wait()
+            self._wanted.clear()
+            self._write()
+
+    def _write(self) -> None:
+        if not self._metrics.run:
+            return
+        self._metrics.written_at = self._wall()
+        try:
+            registry = CollectorRegistry(auto_describe=False)
+            registry.register(self._metrics)
+            _write_whole(self._path, generate_latest(registry))
+        except OSError as error:
+            if not self._failed:
+                why = error.strerror or type(error).__name__
+                self._warn("the metrics file cannot be written", file=str(self._path), why=why)
+            self._failed = True
+
+
+class _RunMetrics(Collector):
+    """What the file says of a run; fields are replaced whole, so that a thread may read them."""
+
+    def __init__(self, labels: Mapping[str, str], *, started_at: float) -> None:
+        self._labels = dict(labels)
+        self.run = ""
+        self.started_at = started_at
+        self.written_at = started_at
+        self.progress: Progress | None = None
+        self.finished_at: float | None = None
+        self.exit_code: int | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics that have a value."""
+        yield self._gauge("info", "The run.", 1, run=self.run)
+        yield self._gauge("started_timestamp_seconds", "When the run began.", self.started_at)
+        yield self._gauge(
+            "updated_timestamp_seconds", "When this file was written.", self.written_at
+        )
+        if self.finished_at is not None and self.exit_code is not None:
+            yield self._gauge("finished_timestamp_seconds", "When it ended.", self.finished_at)
+            yield self._gauge("exit_code", "The exit code of the run that ended.", self.exit_code)
+        if (progress := self.progress) is not None:
+            yield from self._of_progress(progress)
+
+    def _of_progress(self, progress: Progress) -> Iterator[Metric]:
+        outcomes = GaugeMetricFamily(
+            "runner_transfers", "Transfers by outcome.", labels=[*self._labels, "outcome"]
+        )
+        for outcome, number in progress.outcomes.items():
+            outcomes.add_metric([*self._labels.values(), str(outcome)], number)
+        yield outcomes
+        latency = progress.latency_ms
+        for name, text, value in (
+            ("transfers_planned", "Transfers that the run is to send.", progress.total),
+            ("transfers_settled", "Transfers whose outcome is known.", progress.settled),
+            ("transfers_in_flight", "Transfers without a reply yet.", progress.in_flight),
+            ("frames_sent", "Frames that left.", progress.sent),
+            ("frames_per_second", "Frames that left in the last second.", progress.sent_per_s),
+            ("rate_per_second", "The pace in force.", progress.rate_per_s),
+            ("rate_limit_per_second", "What the pace may climb to.", progress.limit_per_s),
+            ("callbacks_owed", "Callbacks that are not delivered yet.", progress.callbacks_owed),
+            ("session_open", "1: frames can leave.", progress.session is SessionState.OPEN),
+            ("waiting", "1: something holds the run.", progress.waiting_for is not None),
+            ("stopping", "1: nothing new is sent.", progress.is_stopping),
+        ):
+            if value is not None:
+                yield self._gauge(name, text, value)
+        if latency is not None:
+            yield from self._latency(latency)
+
+    def _latency(self, latency: Any) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "runner_latency_seconds",
+            "Latency of the last replies.",
+            labels=[*self._labels, "quantile"],
+        )
+        for quantile, value in (("0.5", latency.p50), ("0.99", latency.p99)):
+            family.add_metric([*self._labels.values(), quantile], value / 1000)
+        yield family
+
+    def _gauge(self, name: str, text: str, value: float, **further: str) -> Metric:
+        labels = self._labels | further
+        family = GaugeMetricFamily(f"runner_{name}", text, labels=list(labels))
+        family.add_metric(list(labels.values()), float(value))
+        return family
+
+
+def _write_whole(path: Path, content: bytes | None) -> None:
+    """Replace a file whole, readable by every account; None: only try. Raises `OSError`."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(temporary, flags, 0o644), "wb") as stream:
+            os.fchmod(stream.fileno(), 0o644)  # node_exporter reads it, whatever the umask is
+            stream.write(content or b"")
+        if content is not None:
+            temporary.replace(path)
+    finally:
+        with suppress(OSError):  # already renamed, or never made
+            temporary.unlink()

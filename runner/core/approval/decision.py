@@ -1,0 +1,129 @@
+"""Decides which signatures approve, and whether they are enough (operations.md, "Approval")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from runner.core.approval.allowed_signers import Signer, Signers
+from runner.core.approval.ssh_key import PublicKey, fingerprint, parse_key
+from runner.core.approval.ssh_signature import (
+    SshSignature,
+    check_algorithm,
+    check_touch,
+    parse_signature,
+)
+from runner.core.approval.wire import Malformed
+
+Verify = Callable[[PublicKey, SshSignature, bytes], bool]
+"""Returns whether a key made a signature of a file with this digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureVerdict:
+    """What a signature's file is: a person's signature, or why it does not count."""
+
+    file: str
+    who: str | None = None  # a name of the signer, if it is one of the allowed
+    key: str | None = None  # its fingerprint
+    names: frozenset[str] = frozenset()  # all names of the signer
+    why_not: str | None = None  # None: it counts
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a valid signature of a person who may give it."""
+        return self.why_not is None
+
+
+def judge_signature(
+    file: str,
+    text: bytes,
+    signers: Signers,
+    *,
+    namespace: str,
+    digests: Mapping[str, bytes],
+    now_s: float,
+    verify: Verify,
+) -> SignatureVerdict:
+    """Return what a signature's file is worth for a file with these digests, by hash.
+
+    Only keys of the allowed signers are used for computing: whatever else the file holds is
+    compared alone.
+    """
+    verdict = SignatureVerdict(file)
+    try:
+        signature = parse_signature(text)
+        verdict = replace(verdict, key=fingerprint(signature.key))
+        _check_namespace(signature, namespace)
+        lines = _lines_of(signature, signers)
+        names = signers.people()[signature.key]
+        verdict = replace(verdict, who=lines[0].names[0], names=names)
+        _check_validity(lines, now_s)
+        _check(signature, digests[signature.hash_name], verify)
+    except Malformed as error:
+        return replace(verdict, why_not=str(error))
+    return verdict
+
+
+def _check_namespace(signature: SshSignature, namespace: str) -> None:
+    if signature.namespace != namespace:
+        raise Malformed(f"it was signed for {signature.namespace[:60]!r}, not for {namespace}")
+
+
+def _lines_of(signature: SshSignature, signers: Signers) -> list[Signer]:
+    if lines := list(signers.of_key(signature.key)):
+        return lines
+    parse_key(signature.key)  # a kind that is not accepted is a better reason
+    raise Malformed("its key is not among the allowed signers")
+
+
+def _check_validity(lines: Sequence[Signer], now_s: float) -> None:
+    if all(reasons := [line.why_not(now_s) for line in lines]):
+        raise Malformed(str(reasons[0]))
+
+
+def _check(signature: SshSignature, digest: bytes, verify: Verify) -> None:
+    key = parse_key(signature.key)
+    check_algorithm(key, signature.algorithm)
+    check_touch(signature)
+    if not verify(key, signature, digest):
+        raise Malformed("it is not a signature of this file: one of them was changed")
+
+
+@dataclass(frozen=True, slots=True)
+class Approvals:
+    """The people who approve, one verdict each, and the signatures that do not count."""
+
+    required: int
+    given: tuple[SignatureVerdict, ...]
+    ignored: tuple[SignatureVerdict, ...] = ()
+
+    @property
+    def missing(self) -> int:
+        """How many people more must approve."""
+        return max(0, self.required - len(self.given))
+
+
+def count_approvals(
+    verdicts: Iterable[SignatureVerdict], required: int, author: Collection[str]
+) -> Approvals:
+    """Count people, each once; the author of what is approved, by any account name, never."""
+    given, ignored = list[SignatureVerdict](), list[SignatureVerdict]()
+    seen = set[frozenset[str]]()
+    for each in verdicts:
+        if not each.counts:
+            ignored.append(each)
+        elif is_author(each.names, author):
+            ignored.append(replace(each, why_not=f"{each.who} made the plan"))
+        elif each.names in seen:
+            ignored.append(replace(each, why_not=f"{each.who} has signed already, in another file"))
+        else:
+            seen.add(each.names)
+            given.append(each)
+    return Approvals(required, tuple(given), tuple(ignored))
+
+
+def is_author(names: Iterable[str], author: Iterable[str]) -> bool:
+    """Return whether one of a person's names is an account's: itself, or before the `@`."""
+    accounts = {account.casefold() for account in author}
+    return any({name, name.partition("@")[0]} & accounts for name in names)

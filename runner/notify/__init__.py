@@ -1,0 +1,1 @@
+"""Messages about a run, delivered by the library Apprise."""

@@ -1,0 +1,1 @@
+"""SSH signatures of files: verified by `cryptography`, made by OpenSSH's own program."""

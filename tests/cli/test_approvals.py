@@ -1,0 +1,386 @@
+"""Plans are applied with the approvals that they need, and refused with the command to sign."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from runner.app.approvals import check_approvals, command_digests, requirements_of
+from runner.app.author import acting_accounts
+from runner.app.plan_file import ApprovalBasis, PlanFile, SeenHistory, read_plan, write_plan
+from runner.app.run_options import RunOptions
+from runner.core.errors import ManifestInvalid, UsageError
+from runner.core.gates import CommandGate
+from runner.core.journal_location import JournalLocation
+from runner.core.manifest.model import ApprovalPolicy, Environment, GatewayConstraints, Policy
+from runner.core.manifest.model import Manifest as LoadedManifest
+from runner.core.records.run_record import PlanFigures
+from runner.core.timestamps import timestamp
+from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
+from runner.manifest.signers_file import read_signers
+from runner.schemas_lookup import schema
+from tests.e2e.harness import REPORT_SCHEMA, run
+from tests.signatures.openssh import keygen, make_key, needs_openssh, public, sign
+
+pytestmark = needs_openssh
+NOBODY: dict[str, str] = {}
+
+MANIFEST = """\
+version: 1
+name: move
+environments: {rehearsal: {driver: simulator, gateway: edge}}
+gateways:
+  edge: {max_bandwidth_kbps: 2048, supported_codecs: [opus, pcmu, vp8], max_fps: 30}
+media: {voice: {audio: {codec: opus, bandwidth_kbps: 64, bit_depth: 16}}}
+defaults: {media: voice}
+policy: {approvals: {required: 2, signers: allowed_signers}}
+transfers:
+  - {interaction_id: call-1, destination_uri: genesys://queue/billing}
+"""
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Make the keys of people, once; one is the person who runs the tests."""
+    folder = tmp_path_factory.mktemp("keys")
+    return {who: make_key(folder / who) for who in ("alice", "bob", acting_accounts()[0])}
+
+
+def signers_of(keys: dict[str, Path]) -> str:
+    return "".join(f"{who}@example.net {public(key)}\n" for who, key in keys.items())
+
+
+class Desk:
+    """A plan in a folder, which people sign; nothing of it is sent."""
+
+    def __init__(self, folder: Path, keys: dict[str, Path]) -> None:
+        self.keys = keys
+        self.folder = folder
+        self.path = folder / "plan.json"
+        (folder / "allowed_signers").write_text(signers_of(keys))
+        self.manifest = LoadedManifest(
+            path=str(folder / "m.yaml"),
+            sha256="a" * 64,
+            name="move",
+            environment=Environment("production", INTERACTION_WEBSOCKET, "edge"),
+            gateway=GatewayConstraints("edge", 1000, ("opus",), 30),
+            callbacks={},
+            policy=Policy(approvals=ApprovalPolicy(2, str(folder / "allowed_signers"))),
+        )
+        self.plan()
+
+    def plan(self, **changes: Any) -> None:
+        """Write the plan."""
+        _, sha256 = read_signers(self.folder / "allowed_signers", "runner-plan")
+        made = PlanFile(
+            path=self.path,
+            id="plan-1",
+            created_at=timestamp(time.time()),
+            batch="move",
+            manifest=self.folder / "m.yaml",
+            manifest_sha256="a" * 64,
+            environment="production",
+            options=RunOptions(self.path, rate_per_s=5.0),
+            history=SeenHistory(JournalLocation(str(self.folder / "j.db"))),
+            rows={},
+            author=acting_accounts(),
+            approval_basis=ApprovalBasis(sha256, command_digests(self.manifest)),
+        )
+        write_plan(replace(made, **changes), PlanFigures(0, 0, 0, 0, None))
+
+    def sign(self, who: str, name: str = "", namespace: str = "runner-plan") -> None:
+        """Sign the plan as it is."""
+        made = sign(self.path.read_bytes(), self.keys[who], namespace)
+        self.path.with_name(f"plan.json.{name or who}.sig").write_bytes(made)
+
+    def apply(self, environ: dict[str, str] = NOBODY, **options: Any) -> list[str]:
+        """Return who approved. Raises `ManifestInvalid`."""
+        plan = read_plan(self.path)
+        assert plan is not None
+        request = replace(
+            RunOptions(plan.manifest, plan=plan, journal=plan.history.location),
+            **options,
+        )
+        return [each.who for each in check_approvals(request, self.manifest, environ)]
+
+    def refusal(self, environ: dict[str, str] = NOBODY, **options: Any) -> str:
+        """Return why the plan is refused, with the fix."""
+        with pytest.raises(ManifestInvalid) as caught:
+            self.apply(environ, **options)
+        return "\n".join(f"{p.code} {p.message}\n{p.help}" for p in caught.value.problems)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, keys: dict[str, Path]) -> Desk:
+    return Desk(tmp_path, keys)
+
+
+def test_a_plan_that_enough_people_signed_is_applied(desk: Desk):
+    desk.sign("alice")
+    desk.sign("bob")
+    assert desk.apply() == ["alice@example.net", "bob@example.net"]
+
+
+def test_a_refusal_has_the_exact_command_to_sign(desk: Desk):
+    desk.sign("alice")
+    refused = desk.refusal()
+    assert refused.startswith("P003 1 of 2 approvals (policy.approvals): alice@example.net")
+    command = f"ssh-keygen -Y sign -n runner-plan -f KEY < {desk.path} > {desk.path}.NAME.sig"
+    assert refused.splitlines()[-1] == command
+
+
+def test_two_signatures_of_one_person_are_one_approval(desk: Desk):
+    desk.sign("alice", "laptop")
+    desk.sign("alice", "phone")
+    assert "phone.sig: alice@example.net has signed already, in another file" in desk.refusal()
+
+
+def test_who_made_the_plan_does_not_approve_it(desk: Desk):
+    desk.sign("alice")
+    desk.sign(acting_accounts()[0])
+    assert f"{acting_accounts()[0]}@example.net made the plan" in desk.refusal()
+
+
+def test_a_plan_that_was_changed_by_one_byte_is_not_approved(desk: Desk):
+    desk.sign("alice")
+    desk.sign("bob")
+    with desk.path.open("a") as file:
+        file.write(" ")
+    refused = desk.refusal()
+    assert "0 of 2 approvals" in refused
+    assert "plan.json.bob.sig: it is not a signature of this file" in refused
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x00" * 20_000, b"-----BEGIN SSH SIGNATURE-----\n" * 3, b"\xff\xfe", None],
+    ids=["empty", "large", "cut", "binary", "pipe"],
+)
+def test_a_hostile_signature_is_named_and_the_others_count(desk: Desk, content: bytes | None):
+    hostile = desk.path.with_name("plan.json.\x1b[31m.sig")
+    if content is None:
+        os.mkfifo(hostile)
+    else:
+        hostile.write_bytes(content)
+    desk.sign("alice")
+    assert "plan.json.\x1b[31m.sig: it " in desk.refusal()
+    desk.sign("bob")
+    assert len(desk.apply()) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"rate_per_s": 6.0}, "--rate is above the plan's, 5/s"),
+        ({"new_history": True}, "--new-history waives a history, which the plan does not"),
+        ({"journal": JournalLocation("other.db")}, "--journal is not the plan's"),
+    ],
+)
+def test_options_that_loosen_an_approved_plan_are_refused(
+    desk: Desk, options: dict[str, Any], why: str
+):
+    desk.sign("alice")
+    desk.sign("bob")
+    assert f"P003 {why}" in desk.refusal(**options)
+
+
+def test_a_lower_rate_needs_no_new_approval(desk: Desk):
+    desk.sign("alice")
+    desk.sign("bob")
+    assert desk.apply(rate_per_s=1.0)
+
+
+@pytest.mark.parametrize(
+    ("created_at", "why"),
+    [
+        (timestamp(0), "lapses after 24 h 00 min (max_age)"),
+        ("2999-01-01T00:00:00Z", "was made in the future"),
+        ("yesterday", "is not a valid date and time"),
+    ],
+)
+def test_a_plan_lapses(desk: Desk, created_at: str, why: str):
+    desk.plan(created_at=created_at)
+    desk.sign("alice")
+    desk.sign("bob")
+    assert why in desk.refusal()
+
+
+def test_a_signer_who_was_removed_or_added_since_makes_the_plan_stale(desk: Desk):
+    desk.sign("alice")
+    desk.sign("bob")
+    with (desk.folder / "allowed_signers").open("a") as file:
+        file.write("# a comment\n")
+    assert "P002 the file of signers has changed since the plan" in desk.refusal()
+
+
+def test_an_expired_signer_does_not_count(desk: Desk):
+    (desk.folder / "allowed_signers").write_text(
+        signers_of(desk.keys).replace(
+            "bob@example.net ", 'bob@example.net valid-before="20200101" '
+        )
+    )
+    desk.plan()
+    desk.sign("alice")
+    desk.sign("bob")
+    assert "plan.json.bob.sig: the key of bob@example.net has expired" in desk.refusal()
+
+
+def test_a_gates_command_that_changed_since_makes_the_plan_stale(desk: Desk):
+    check = desk.folder / "check-site"
+    check.write_text("exit 0\n")
+    gate = CommandGate(name="site", command=("./check-site", "ams"))
+    desk.manifest = replace(desk.manifest, gates={"site": gate})
+    desk.plan()
+    desk.sign("alice")
+    desk.sign("bob")
+    assert desk.apply()
+    check.write_text("exit 1\n")
+    assert "P002 `./check-site`, of the command of a gate, has changed" in desk.refusal()
+
+
+def test_a_plan_of_where_no_approvals_were_required_is_made_anew(desk: Desk):
+    desk.plan(author=(), approval_basis=None)
+    desk.sign("alice")
+    desk.sign("bob")
+    assert "P003 the plan was made where no approvals were required" in desk.refusal()
+
+
+def test_the_host_can_only_make_it_stricter(desk: Desk, tmp_path: Path):
+    desk.sign("alice")
+    desk.sign("bob")
+    (tmp_path / "hosts").write_text(f"alice@example.net {public(desk.keys['alice'])}\n")
+    assert desk.apply({"RUNNER_APPROVALS": f"1:{tmp_path}/hosts"}) == [
+        "alice@example.net",
+        "bob@example.net",
+    ]
+    refused = desk.refusal({"RUNNER_APPROVALS": f"2:{tmp_path}/hosts"})
+    assert "1 of 2 approvals (RUNNER_APPROVALS): alice@example.net" in refused
+    desk.manifest = replace(desk.manifest, policy=Policy())
+    assert "0 of 1 approval" in desk.refusal({"RUNNER_APPROVALS": f"1:{_empty(tmp_path)}"})
+
+
+def _empty(folder: Path) -> Path:
+    (folder / "empty").write_text("# nobody\n")
+    return folder / "empty"
+
+
+@pytest.mark.parametrize(
+    "text", ["2", "x:/etc/signers", "0:/etc/signers", "2:signers", "²:/s", ":"]
+)
+def test_a_wrong_variable_of_the_host_is_refused(desk: Desk, text: str):
+    with pytest.raises(UsageError, match="RUNNER_APPROVALS is not N:FILE"):
+        requirements_of(desk.manifest, {"RUNNER_APPROVALS": text})
+
+
+def test_only_the_environments_that_are_named_need_approval(desk: Desk):
+    policy = replace(desk.manifest.policy.approvals, environments=("production",))  # type: ignore[type-var]
+    manifest = replace(desk.manifest, policy=Policy(approvals=policy))
+    assert requirements_of(manifest, {})
+    rehearsal = replace(manifest, environment=replace(manifest.environment, name="rehearsal"))
+    assert not requirements_of(rehearsal, {})
+
+
+@pytest.fixture
+def folder(tmp_path: Path, keys: dict[str, Path]) -> Path:
+    (tmp_path / "m.yaml").write_text(MANIFEST)
+    (tmp_path / "allowed_signers").write_text(signers_of(keys))
+    return tmp_path
+
+
+def test_a_batch_is_planned_signed_listed_applied_and_its_audit_signed(
+    folder: Path, keys: dict[str, Path]
+):
+    """The way of an approved batch, by the commands that its refusals offer."""
+
+    def ran(*words: str) -> tuple[int, str]:
+        ended = run(*words, cwd=folder, env={"XDG_STATE_HOME": str(folder / "state")})
+        return ended.code, ended.out + ended.err
+
+    code, said = ran("apply", "m.yaml")
+    assert code == 3
+    assert "policy.approvals requires that 2 people approve a plan" in said
+    assert "runner plan m.yaml --out plan.json" in said
+    assert "ssh-keygen -Y sign -n runner-plan -f KEY < plan.json > plan.json.NAME.sig" in said
+    assert ran("plan", "m.yaml", "--out", "plan.json")[0] == 0
+    assert ran("approvals", "plan.json")[0] == 3
+    for who in ("alice", "bob"):
+        made = sign((folder / "plan.json").read_bytes(), keys[who])
+        (folder / f"plan.json.{who}.sig").write_bytes(made)
+    code, said = ran("approvals", "plan.json", "--output", "json")
+    assert code == 0
+    listed = json.loads(said)
+    jsonschema_rs.validator_for(schema("result.v1")).validate(listed)
+    assert [each["who"] for each in listed["required"][0]["given"]] == [
+        "alice@example.net",
+        "bob@example.net",
+    ]
+    code, said = ran("apply", "plan.json")
+    assert code == 0, said
+    report = json.loads((folder / "reports/move/latest/report.json").read_text())
+    REPORT_SCHEMA.validate(report)
+    assert [each["who"] for each in report["run"]["approvals"]] == [
+        "alice@example.net",
+        "bob@example.net",
+    ]
+    assert [each["what"] for each in report["decisions"]] == [
+        f"approved {listed['plan']['id']}"
+    ] * 2
+    assert "alice@example.net" in (folder / "reports/move/latest/report.html").read_text()
+    audit = (folder / "reports/move/latest/audit.jsonl").read_text()
+    assert f'"sha256":"{listed["plan"]["sha256"]}"' in audit
+    assert ran("report", "latest", "--format", "md,json")[0] == 0
+    assert "Approved by" in (folder / "reports/move/latest/report.md").read_text()
+    _sign_audit(ran, folder, keys)
+
+
+def _sign_audit(ran: Callable[..., tuple[int, str]], folder: Path, keys: dict[str, Path]) -> None:
+    check = ("audit", "verify", "latest", "--signers", "allowed_signers")
+    code, said = ran(*check)
+    assert (code, "not signed" in said, "it was changed after" in said) == (1, True, False)
+    assert ran("audit", "sign", "latest", "--key", str(keys["alice"]))[0] == 0
+    code, said = ran(*check)
+    assert (code, "signed by alice@example.net" in said) == (0, True)
+    assert ran(*check, "--required", "2")[0] == 1
+    assert ran("audit", "sign", "latest", "--key", str(keys["bob"]))[0] == 0
+    assert ran(*check, "--required", "2")[0] == 0
+    latest = folder / "reports/move/latest"
+    [signature] = (each for each in latest.glob("*.sig") if _is_of(each, latest, keys["bob"]))
+    assert signature.name.startswith("head.json.")
+    with (latest / "report.html").open("a") as file:
+        file.write(" ")
+    code, said = ran("audit", "verify", str(latest), "--signers", "allowed_signers")
+    assert (code, "report.html is not what was signed" in said) == (1, True)
+    assert ran("audit", "sign", "latest", "--key", str(keys["bob"]))[0] == 2
+    shutil.copy(folder / "m.yaml", latest / "head.json")
+    assert ran(*check)[0] == 1
+
+
+def _is_of(signature: Path, folder: Path, key: Path) -> bool:
+    """Return whether OpenSSH's own program says that a key signed the head."""
+    (folder.parent / "one").write_text(f"one {public(key)}\n")
+    words = ("-Y", "verify", "-n", "runner-audit", "-f", folder.parent / "one", "-I", "one", "-s")
+    head = (folder / "head.json").read_bytes()
+    return keygen(*words, signature, text=head).returncode == 0
+
+
+def test_signers_that_cannot_approve_are_a_problem_of_the_manifest(folder: Path):
+    (folder / "allowed_signers").write_text("alice\n*@example.net ssh-ed25519 AAAA\n")
+    ended = run("apply", "m.yaml", "--validate-only", cwd=folder)
+    assert ended.code == 3
+    assert "allowed_signers:1:1" in ended.err
+    (folder / "allowed_signers").write_text("# nobody\n")
+    ended = run("apply", "m.yaml", "--validate-only", cwd=folder)
+    assert "2 approvals cannot be given: `allowed_signers` names 0 people" in ended.err
+    (folder / "allowed_signers").unlink()
+    ended = run("apply", "m.yaml", "--validate-only", cwd=folder)
+    assert "R012" in ended.err
+    assert "cannot be read: no such file" in ended.err

@@ -1,0 +1,89 @@
+"""A run's metrics file is read by Prometheus's own parser, and replaced whole."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from runner.console.metrics_file import MetricsFile
+from runner.core.errors import UsageError
+from runner.core.records.latency import RecentLatency
+from runner.ports import Progress
+from runner.ports.observer import SessionState
+
+PROGRESS = Progress(
+    total=10,
+    settled=4,
+    outcomes={"transferred": 3, "in_doubt": 1},
+    in_flight=2,
+    sent=6,
+    rate_per_s=5.0,
+    session=SessionState.OPEN,
+    latency_ms=RecentLatency(120.0, 900.0),
+    waiting_for="the session",
+)
+
+
+def made(path: Path, warned: list[str] | None = None) -> MetricsFile:
+    def warn(event: str, **_: object) -> None:
+        (warned if warned is not None else []).append(event)
+
+    labels = {"batch": 'a "quoted"\\ name', "environment": "production"}
+    return MetricsFile(path, labels, now=lambda: 1.0, wall=lambda: 1_800_000_000.0, warn=warn)
+
+
+def samples(path: Path) -> dict[Any, float]:
+    found = {}
+    for family in text_string_to_metric_families(path.read_text()):
+        for sample in family.samples:
+            assert sample.labels.pop("batch") == 'a "quoted"\\ name'
+            assert sample.labels.pop("environment") == "production"
+            found[sample.name, *sorted(sample.labels.values())] = sample.value
+    return found
+
+
+def test_the_file_has_where_a_run_stands_and_how_it_ended(tmp_path: Path):
+    path = tmp_path / "billing.prom"
+    file = made(path)
+    file.noticed("planned", run="20261127T034102Z-a83725")
+    file.progressed(PROGRESS)
+    file.ended(6)
+    file.close()
+    found = samples(path)
+    assert found["runner_info", "20261127T034102Z-a83725"] == 1
+    assert found["runner_transfers", "in_doubt"] == 1
+    assert found["runner_transfers", "transferred"] == 3
+    assert found["runner_latency_seconds", "0.99"] == 0.9
+    assert found["runner_exit_code",] == 6
+    assert found["runner_session_open",] == found["runner_waiting",] == 1
+    assert ("runner_rate_limit_per_second",) not in found  # not known
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert [each.name for each in tmp_path.iterdir()] == ["billing.prom"]
+
+
+def test_a_run_that_another_one_keeps_out_leaves_its_file_alone(tmp_path: Path):
+    path = tmp_path / "billing.prom"
+    path.write_text("of the other run")
+    file = made(path)
+    file.progressed(PROGRESS)
+    file.close()
+    assert path.read_text() == "of the other run"
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path):
+    with pytest.raises(UsageError, match=r"--metrics-file .* cannot be written \(no such file"):
+        made(tmp_path / "no" / "billing.prom")
+
+
+def test_one_that_can_no_longer_be_written_is_warned_of(tmp_path: Path):
+    warned: list[str] = []
+    (tmp_path / "gone").mkdir()
+    file = made(tmp_path / "gone" / "billing.prom", warned)
+    (tmp_path / "gone").rmdir()
+    file.noticed("planned", run="r")
+    file.close()
+    assert warned == ["the metrics file cannot be written"]
