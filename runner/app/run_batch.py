@@ -92,7 +92,10 @@ async def run_batch(batch: PlannedBatch, observer: Observer, signals: Signals) -
                 ]
                 dispatcher.poke()
                 if batch.has_work:
-                    async with _opened_gateway(batch, clock) as gateway, _gates(batch) as gates:
+                    async with (
+                        _opened_gateway(batch, clock) as gateway,
+                        _gates(batch, gateway) as gates,
+                    ):
                         engine = BatchRun(
                             _spec_of(batch, gates),
                             gateway=gateway,
@@ -145,9 +148,9 @@ async def _background() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 @asynccontextmanager
-async def _gates(batch: PlannedBatch) -> AsyncIterator[Gates | None]:
+async def _gates(batch: PlannedBatch, gateway: Gateway) -> AsyncIterator[Gates | None]:
     """Yield what asks the manifest's gates; None: it has none."""
-    gates = gates_of(batch.manifest)
+    gates = gates_of(batch.manifest, gateway)
     try:
         yield gates
     finally:
@@ -190,6 +193,8 @@ def _spec_of(batch: PlannedBatch, gates: Gates | None) -> RunSpec:
         prompt=batch.prompt,
         user=current_user(),
         is_planned=batch.is_planned,
+        destinations=manifest.destinations,
+        observed=manifest.destinations.observed(batch.staging.destinations()),
     )
 
 

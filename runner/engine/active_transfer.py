@@ -30,6 +30,15 @@ class EventDetails(NamedTuple):
 
 NO_DETAILS = EventDetails()
 
+
+@dataclass(slots=True)
+class Place:
+    """A transfer's place at its destination, until it has an outcome or waits beside."""
+
+    key: str
+    has_turn: bool = True  # and its frame has not left
+
+
 UNDER_WAY = frozenset({State.READY, State.SENDING, State.RESENDING})
 
 
@@ -63,6 +72,7 @@ class ActiveTransfer:
     is_failure: bool = False  # among those that count against `max_failures`
     is_counted: bool = True  # among this run's figures; not, if an earlier run took it up
     counted: Outcome | None = None  # the outcome that the figures have of it
+    place: Place | None = None  # see `destinations`
 
     @property
     def outcome(self) -> Outcome | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from runner.core.manifest.destinations import NO_LIMITS, DestinationTable
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Callback, Limits, Policy
 from runner.core.records.run_record import Figures
@@ -97,6 +98,8 @@ def run_batch(
     gates_every_s: dict[str, float] | None = None,
     prompt: Prompt = unanswered,
     is_planned: bool = False,
+    destinations: DestinationTable = NO_LIMITS,
+    observed: Sequence[str] = (),
 ) -> Run:
     """Carry a plan out to its end; `answers` are given to each interaction's deliveries in turn."""
     plan = rows(plan) if isinstance(plan, int) else plan
@@ -122,6 +125,8 @@ def run_batch(
         prompt=prompt,
         user="alice",
         is_planned=is_planned,
+        destinations=destinations,
+        observed=observed,
     )
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(_run_batch(spec, gateway, journal, beside, clock or LoopClock()))

@@ -144,6 +144,7 @@ _PENDING = (
     " FROM runner.rows r JOIN runner.ladders l ON l.lane = r.lane AND l.id = r.ladder"
     " WHERE r.lane = %(lane)s AND r.run = %(run)s AND r.n > %(after)s"
     " AND r.action IN ('send', 'changed') AND (r.failed_as IS NOT NULL) = %(failed_before)s"
+    " AND (%(destination_uri)s::text IS NULL OR r.destination_uri = %(destination_uri)s::text)"
     " ORDER BY r.n LIMIT %(limit)s"
 )
 _MESSAGE_IDS = (
@@ -311,13 +312,27 @@ class Reader:
         return int(self._rows(_LAST_TRANSFER)[0][0])
 
     def pending(
-        self, run: int, after: int, limit: int, *, failed_before: bool = False
+        self,
+        run: int,
+        after: int,
+        limit: int,
+        *,
+        failed_before: bool = False,
+        destination_uri: str | None = None,
     ) -> list[PlannedRow]:
         """Return up to `limit` rows of a run's plan that are to be sent, after row `after`.
 
         `failed_before` selects rows that were rejected or failed in an earlier run; otherwise the rest.
+        `destination_uri` selects rows with exactly this destination.
         """
-        rows = self._rows(_PENDING, run=run, after=after, limit=limit, failed_before=failed_before)
+        rows = self._rows(
+            _PENDING,
+            run=run,
+            after=after,
+            limit=limit,
+            failed_before=failed_before,
+            destination_uri=destination_uri,
+        )
         with reading(self._url):
             return [PLANNED_ROW.read(row) for row in rows]
 

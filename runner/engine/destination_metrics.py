@@ -1,0 +1,84 @@
+"""Counts what a run does to each destination with limits, and keeps what it observed there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from runner.core.manifest.destinations import key_of
+from runner.core.pacing.destinations import WAITING, Figures
+from runner.core.records.run_record import DestinationFigures, WaitingPoint
+
+MOST_DESTINATIONS = 50
+"""Destinations whose figures are kept."""
+
+MOST_POINTS = 300
+"""Points of a curve; beyond it every other one is left out."""
+
+
+@dataclass(slots=True)
+class _Counted:
+    uri: str
+    sent: int = 0
+    held_s: float = 0.0
+    held_at: float | None = None  # when it was last seen full
+    points: list[WaitingPoint] = field(default_factory=list)
+    every_s: float = 1.0  # the least distance of two points
+    most_waiting: float | None = None
+    last: WaitingPoint | None = None
+
+
+class DestinationMetrics:
+    """Counts by destination, as the first row has it; times are the clock's monotonic seconds."""
+
+    def __init__(self, started_at: float) -> None:
+        self._started_at = started_at
+        self._counted: dict[str, _Counted] = {}
+
+    def frame_left(self, uri: str) -> None:
+        """Count a frame to a destination."""
+        if (one := self._of(uri)) is not None:
+            one.sent += 1
+
+    def held(self, uri: str, now: float) -> None:
+        """Count the time since the last call as held, if the destination was full then too."""
+        if (one := self._of(uri)) is not None:
+            if one.held_at is not None and now - one.held_at <= 1.0:
+                one.held_s += now - one.held_at
+            one.held_at = now
+
+    def observed(self, uri: str, figures: Figures | None, now: float) -> None:
+        """Keep how many waited at a destination."""
+        waiting = None if figures is None else figures.get(WAITING)
+        if not isinstance(waiting, int | float) or (one := self._of(uri)) is None:
+            return
+        one.most_waiting = waiting if one.most_waiting is None else max(one.most_waiting, waiting)
+        point = WaitingPoint(round(now - self._started_at, 1), waiting)
+        one.last = point
+        if not one.points or point.t_s - one.points[-1].t_s >= one.every_s:
+            one.points.append(point)
+        if len(one.points) > MOST_POINTS:
+            one.points, one.every_s = one.points[::2], one.every_s * 2
+
+    def figures(self) -> tuple[DestinationFigures, ...]:
+        """Return what was counted, in the order in which destinations came up."""
+        return tuple(
+            DestinationFigures(
+                one.uri,
+                one.sent,
+                round(one.held_s, 1),
+                one.most_waiting,
+                tuple(
+                    one.points
+                    if one.last is None or one.last in one.points[-1:]
+                    else [*one.points, one.last]
+                ),
+            )
+            for one in self._counted.values()
+        )
+
+    def _of(self, uri: str) -> _Counted | None:
+        key = key_of(uri)
+        one = self._counted.get(key)
+        if one is None and len(self._counted) < MOST_DESTINATIONS:
+            one = self._counted[key] = _Counted(uri)
+        return one
