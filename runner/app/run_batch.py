@@ -12,6 +12,7 @@ from functools import partial
 
 from runner.app.callback_backlog import CallbackBacklog
 from runner.app.callback_outbox import JournalOutbox
+from runner.app.capacity import handle_s_of
 from runner.app.gates import gates_of
 from runner.app.journal_checkpoint import Checkpoints
 from runner.app.message_ids import MessageIds
@@ -25,6 +26,7 @@ from runner.core.manifest.model import Limits, Manifest
 from runner.core.records.run_record import Figures, PlanFigures
 from runner.drivers import spec_of
 from runner.engine.callback_factory import CallbackFactory
+from runner.engine.destination_metrics import MOST_DESTINATIONS
 from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
 from runner.engine.stop import StopSignal
@@ -172,6 +174,7 @@ def _spec_of(batch: PlannedBatch, gates: Gates | None) -> RunSpec:
     manifest, constraints = batch.manifest, batch.manifest.gateway
     driver = spec_of(manifest.environment)
     codec = driver.codec()
+    observed = manifest.destinations.observed(batch.staging.destinations())
     return RunSpec(
         total=batch.plan.send,
         limits=batch.limits,
@@ -194,7 +197,9 @@ def _spec_of(batch: PlannedBatch, gates: Gates | None) -> RunSpec:
         user=current_user(),
         is_planned=batch.is_planned,
         destinations=manifest.destinations,
-        observed=manifest.destinations.observed(batch.staging.destinations()),
+        observed=observed,
+        sends=batch.staging.sends_to(observed[:MOST_DESTINATIONS]),
+        handle_s=handle_s_of(manifest)[0],
     )
 
 

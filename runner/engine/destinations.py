@@ -175,7 +175,7 @@ class Destinations:
             one = self._known[transfer.place.key]
             one.pace = one.pace.left(self._clock.now())
             transfer.place.has_turn = False
-            self._metrics.frame_left(one.uri)
+            self._metrics.frame_left(one.uri, self._clock.now())
             self.changed(transfer.place.key)
 
     def turn_back(self, transfer: ActiveTransfer) -> None:
@@ -184,6 +184,13 @@ class Destinations:
             one = self._known[transfer.place.key]
             one.pace, transfer.place.has_turn = one.pace.turned_back(), False
             self.changed(transfer.place.key)
+
+    def leave(self, transfer: ActiveTransfer) -> None:
+        """Free a transfer's place after a delivery; one in doubt keeps it until it is settled."""
+        if transfer.state is State.UNKNOWN:
+            self.turn_back(transfer)
+        else:
+            self.release(transfer)
 
     def release(self, transfer: ActiveTransfer) -> None:
         """Free a transfer's place, if it has one: it has an outcome, or waits for a retry."""

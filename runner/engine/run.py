@@ -14,7 +14,9 @@ from runner.core.manifest.destinations import NO_LIMITS, DestinationTable
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Limits
 from runner.core.number_text import counted
+from runner.core.pacing.destinations import Figures as CapacityFigures
 from runner.core.pacing.waves import most_failures
+from runner.core.pacing.what_if import ASSUMED_HANDLE_S, what_if
 from runner.core.records.recent_failures import stage_of
 from runner.core.records.run_record import Figures, TimelineEventKind
 from runner.core.transfer.message import Compose, Message
@@ -79,6 +81,8 @@ class RunSpec:
     is_planned: bool = False  # its limits are those of a plan that was approved
     destinations: DestinationTable = NO_LIMITS
     observed: Sequence[str] = ()  # the destinations that have to be observed
+    sends: Mapping[str, int] = field(default_factory=dict)  # transfers to each of these
+    handle_s: float = ASSUMED_HANDLE_S  # how long an agent serves an interaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,7 @@ class BatchRun:
         )
         self._background = asyncio.TaskGroup()  # notes and late replies
         notes = AuditNotes(journal, clock, stop_signal, self._background)
-        self._destination_metrics = DestinationMetrics(clock.now())
+        self._destination_metrics = DestinationMetrics(clock.now(), self._forecast_s)
         self._destinations = Destinations(
             spec.destinations,
             clock=clock,
@@ -276,6 +280,15 @@ class BatchRun:
         todo = self._spec
         allowed = most_failures(todo.rules.policy.max_failures, total=todo.total)
         return Seats(allowed, self.stop_signal)
+
+    def _forecast_s(self, uri: str, figures: CapacityFigures) -> float | None:
+        spec = self._spec
+        limits, sends = spec.destinations.limits_of(uri), spec.sends.get(uri, 0)
+        if limits is None or not sends:
+            return None
+        rate = spec.limits.rate_per_s
+        found = what_if(limits, figures, sends=sends, rate_per_s=rate, handle_s=spec.handle_s)
+        return None if found is None else found.ends_s
 
     async def run(self) -> RunEnd:
         """Send the plan's transfers; failures end the run and are returned, never raised.

@@ -76,8 +76,13 @@ class TransferWorker:
                 code = Code.RETRIES_USED_UP
                 details = EventDetails(reason=WORDS[code], reason_code=code)
                 await self._recorder.enter(transfer, Event.EXHAUSTED, details)
+            elif not self._destinations.enter(transfer):
+                transfer.wait_s = self._destinations.retry_in_s(transfer)
             else:
-                await self._deliver(transfer)
+                try:
+                    await self._deliver(transfer)
+                finally:
+                    self._destinations.leave(transfer)
         self._destinations.unreserve(transfer)
         self._late_replies.untrack(transfer)
 
@@ -138,19 +143,6 @@ class TransferWorker:
         return transfer.state is before
 
     async def _deliver(self, transfer: ActiveTransfer) -> None:
-        """Send the transfer once when its destination has room; else it waits beside."""
-        if not self._destinations.enter(transfer):
-            transfer.wait_s = self._destinations.retry_in_s(transfer)
-            return
-        try:
-            await self._send(transfer)
-        finally:
-            if transfer.state is State.UNKNOWN:
-                self._destinations.turn_back(transfer)  # it keeps its place until it is settled
-            else:
-                self._destinations.release(transfer)
-
-    async def _send(self, transfer: ActiveTransfer) -> None:
         """Look the interaction up if that is due, and send the transfer once if it is fit."""
         is_due = self._check.must_look(transfer.row) or bool(transfer.message_ids)
         with Preparation(self._admission.preparing) as preparation:

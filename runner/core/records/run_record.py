@@ -193,6 +193,8 @@ class DestinationFigures:
     sent: int  # frames
     held_s: float  # how long transfers waited because it was full
     most_waiting: float | None = None  # None: it was not observed
+    forecast_s: float | None = None  # when the last one would be sent, by the first figures
+    took_s: float | None = None  # when the last frame was sent
     waiting: tuple[WaitingPoint, ...] = ()
 
 
