@@ -78,6 +78,9 @@ class TransferWorker:
                 await self._recorder.enter(transfer, Event.EXHAUSTED, details)
             elif not self._destinations.enter(transfer):
                 transfer.wait_s = self._destinations.retry_in_s(transfer)
+                if not transfer.deliveries:  # it has no intent yet: others may go before it
+                    self._seats.release(transfer)
+                    self._destinations.stop_waiting(transfer)
             else:
                 try:
                     await self._deliver(transfer)
@@ -135,7 +138,13 @@ class TransferWorker:
         return False
 
     async def _seated(self, transfer: ActiveTransfer, before: State) -> bool:
-        """Wait for a seat; False: the run is stopped, or the transfer is not `before` any more."""
+        """Wait for a seat; False: the run is stopped, or the transfer is not `before` any more.
+
+        Nothing waits for a seat while it has, or is in line for, a place at its destination: what has a
+        seat may wait for that place.
+        """
+        if not self._seats.has_one_for(transfer):
+            self._destinations.give_back(transfer)
         if not await self._seats.take(transfer):
             return False
         if transfer.state is not before:  # settled meanwhile, before it had the seat

@@ -355,3 +355,57 @@ def test_a_stop_ends_what_waits_for_a_full_destination():
     )
     assert run.ending.halted is ExitCode.INTERRUPTED
     assert run.took_s < 21
+
+
+@pytest.mark.parametrize("limits", [{"rate_per_s": 2.0}, {"in_flight": 1}])
+def test_a_retry_with_the_only_seat_and_a_row_with_the_only_turn_do_not_wait_for_each_other(
+    limits: dict[str, float],
+):
+    run = run_batch(
+        to(*[NARROW] * 4),
+        script=lambda frame: [
+            Answer("rate_limited" if frame.nth == 1 else "transfer_initiated", after_s=0.02)
+        ],
+        policy=replace(NO_PREFLIGHT, max_failures=0),
+        destinations=table(DestinationLimits(pattern=NARROW, **limits)),  # type: ignore[arg-type]
+    )
+    assert run.ending.halted is None
+    assert set(run.states().values()) == {"transferred"}
+
+
+def test_a_full_destination_keeps_no_seat_from_others():
+    run = run_batch(
+        to(NARROW, WIDE, NARROW, WIDE),
+        gateway=ObservedGateway(figures={"waiting": 9.0}),
+        policy=replace(NO_PREFLIGHT, max_failures=0),
+        destinations=table(replace(FULL, give_up_s=20.0)),
+        observed=[NARROW],
+    )
+    assert [frame.at < 1 for frame in frames_to(run, WIDE)] == [True, True]
+    assert run.ending.halted is ExitCode.STOPPED
+
+
+@settings(max_examples=40, deadline=None, phases=(Phase.explicit, Phase.generate))
+@given(
+    st.lists(st.sampled_from([NARROW, WIDE]), min_size=2, max_size=12),
+    st.integers(0, 2),
+    st.sampled_from([None, 2.0]),
+    st.integers(1, 2),
+    st.lists(st.sampled_from(["rate_limited", "", "transfer_initiated"]), min_size=1, max_size=8),
+)
+def test_seats_places_and_turns_never_wait_for_each_other(
+    uris: list[str], failures: int, rate: float | None, in_flight: int, answers: list[str]
+):
+    given_out = iter(range(10**6))
+
+    def script(_frame: Frame) -> list[Answer]:
+        status = answers[next(given_out) % len(answers)]
+        return [replace(CARRIED_OUT, status=status, after_s=0.05)] if status else [SILENCE]
+
+    run = run_batch(
+        to(*uris),
+        script=script,
+        rules=Rules(replace(NO_PREFLIGHT, max_failures=failures), Dedupes(24 * 3600)),
+        destinations=table(DestinationLimits(pattern="*", rate_per_s=rate, in_flight=in_flight)),
+    )
+    assert run.took_s < 1800

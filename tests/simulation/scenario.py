@@ -26,6 +26,7 @@ from tests.simulation.builders import (
     draw_row,
     draw_selection,
 )
+from tests.simulation.capacity import draw_capacity, without_figures
 from tests.simulation.delivery_faults import FINE, SLOWEST_S, STALL_LIMIT_S
 from tests.simulation.evidence import Evidence, Finding
 from tests.simulation.gateway import Gateway
@@ -52,6 +53,7 @@ STOPS = {
     "above max_failures": "stopped by failures",
     "the window (policy.window) opens": "too early for its window",
     "the window (policy.window) closed": "stopped by its window",
+    "destination full": "stopped by a full destination",
     "answered no look-up for": "stopped by an outage",
 }
 """What ends a run by its own rules, by the words of its explanation."""
@@ -89,6 +91,7 @@ class Scenario:
         self._orders = draw_orders(
             self._chance, self._promised, journal, over_sockets=self._over_sockets
         )
+        self._orders = replace(self._orders, capacity=draw_capacity(simulation))
         self._elsewhere = self._chance.choice((HERE, HERE, HERE, HERE, HERE, THERE))
         self._socket_server: SocketServer | None = None
         self._ended: list[Ended] = []
@@ -149,6 +152,8 @@ class Scenario:
         if life.delivery_faults is not FINE:  # on a fine day everybody is to be moved
             policy = draw_course(self._course_chance, orders.policy, clock.wall())
             orders = replace(orders, policy=policy)
+        else:
+            orders = replace(orders, capacity=without_figures(orders.capacity))
         process = Process(
             life, self._gateway, orders, self._parts, clock=clock, socket_server=self._socket_server
         )
