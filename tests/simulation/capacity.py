@@ -19,12 +19,15 @@ SHARE = 0.3
 """How many worlds have limits of destinations."""
 
 
-def draw_capacity(simulation: Simulation, *, observed: bool = True) -> DestinationTable:
+def draw_capacity(simulation: Simulation, *, only_in_flight: bool = False) -> DestinationTable:
     """Draw the limits that hold for every destination; mostly none do."""
     chance = simulation.chance("capacity")
     if chance.random() >= SHARE:
         return NO_LIMITS
-    is_observed = observed and chance.random() < 0.5
+    if only_in_flight:
+        limits = DestinationLimits(pattern="*", in_flight=chance.choice((1, 2, 3)))
+        return DestinationTable((limits,))
+    is_observed = chance.random() < 0.5
     limits = DestinationLimits(
         pattern="*",
         rate_per_s=chance.choice((None, 0.5, 2.0, 10.0)),

@@ -229,7 +229,7 @@ class PlatformScenario:
             policy,
             self._promise,
             journal,
-            capacity=draw_capacity(self._simulation, observed=False),
+            capacity=draw_capacity(self._simulation, only_in_flight=True),
             destinations=(self._destination,),
         )
 

@@ -180,7 +180,9 @@ def test_figures_that_cannot_be_asked_for_again_are_not_known_after_three_minute
         watched = Watched(rest)
         await watched.observer.begin()
         keeping = asyncio.create_task(watched.observer.keep())
-        rest.answers["query"] = LookUpFailed(environment="e", url="u", what="no answer", check="try later")
+        rest.answers["query"] = LookUpFailed(
+            environment="e", url="u", what="no answer", check="try later"
+        )
         await asyncio.sleep(170)
         assert watched.told[-1][1] is not None
         await asyncio.sleep(20)
@@ -193,7 +195,11 @@ def test_figures_that_cannot_be_asked_for_again_are_not_known_after_three_minute
 def test_a_missing_permission_is_an_error_and_another_divisions_queue_is_not_known():
     async def work() -> None:
         with pytest.raises(GatewayError, match="missing"):
-            await Watched(FakeRest(query=GatewayError(environment="e", url="u", what="missing", check="add it"))).observer.begin()
+            await Watched(
+                FakeRest(
+                    query=GatewayError(environment="e", url="u", what="missing", check="add it")
+                )
+            ).observer.begin()
         watched = Watched(FakeRest(query={"results": []}))
         await watched.observer.begin()
         assert watched.told == [(QUEUE, None)]
