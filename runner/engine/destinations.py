@@ -129,8 +129,10 @@ class Destinations:
         if one.given_up is not None:
             one.given_up += 1
             return False
+        # What has its place waits behind no other: the others may wait for that place.
         first = next(iter(one.waiting), transfer.transfer_id)
-        if first != transfer.transfer_id or not self._admits(one, transfer):
+        is_first = transfer.place is not None or first == transfer.transfer_id
+        if not is_first or not self._admits(one, transfer):
             one.waiting[transfer.transfer_id] = None
             return False
         one.waiting.pop(transfer.transfer_id, None)

@@ -111,6 +111,6 @@ def test_a_foreign_gateway_gets_no_more_at_a_destination_than_its_entry_says(
     report = harness.newest_report()
     report.check(0)
     report.agree_with(gateway)
-    assert [each["sent"] for each in report.json["destinations"]] == [3, 5]
+    assert sorted(each["sent"] for each in report.json["destinations"]) == [3, 5]
     order = [frame.id for frame in gateway.frames if frame.message["destination_uri"] == slow]
     assert len(order) == 3
