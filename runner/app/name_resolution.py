@@ -159,7 +159,7 @@ def _repeats(
         if first is not entry:
             file, _, line = entry.source.rpartition(":")
             message = f"`{entry.pattern}` and `{first.pattern}` are limits of the same destination"
-            yield Problem("R012", message, Place(file, int(line), 1), "keep one of them")
+            yield Problem("R013", message, Place(file, int(line), 1), "keep one of them")
 
 
 async def resolve_names(

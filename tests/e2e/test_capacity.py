@@ -80,7 +80,7 @@ def test_a_name_and_an_id_of_one_queue_are_two_entries_of_one(harness: Harness):
     content["destinations"] = {OVERFLOW: {"in_flight": 1}, BY_ID: {"in_flight": 2}}
     ended = harness.run("apply", harness.write(content))
     assert ended.code == 3
-    assert "R012" in ended.err
+    assert "R013" in ended.err
     content["destinations"] = {"genesys://queue/Overflaw": {"in_flight": 1}}
     ended = harness.run("apply", harness.write(content))
     assert ended.code == 3

@@ -43,8 +43,8 @@ CODES: Mapping[str, str] = {
     "R009": "a `from:` file is missing, empty, outside the manifest's folder or not UTF-8, or a row is bad",
     "R010": "a codec's bandwidth or bit depth is not possible for that codec (warning)",
     "R011": "by the limits, the batch cannot end inside its `window` (warning)",
-    "R012": "two entries of `destinations` are limits of the same destination",
-    "R013": "`while` names a figure that its destinations do not have",
+    "R013": "two entries of `destinations` are limits of the same destination",
+    "R014": "`while` names a figure that its destinations do not have",
     "P001": "a plan file cannot be used, or the options differ from those it was made with",
     "P002": "something has changed since the plan was made",
 }

@@ -44,7 +44,7 @@ def check_destinations(
         if key in seen:
             message = f"`{pattern}` and `{seen[key]}` are limits of the same destination"
             place = document.tree.key(section, pattern)
-            problems.add(Problem("R012", message, place, "keep one of them"))
+            problems.add(Problem("R013", message, place, "keep one of them"))
         seen.setdefault(key, pattern)
         if isinstance(entry, Mapping) and isinstance(entry.get("while"), Mapping):
             problems.extend(_check_while(document, pattern, entry, driver))
@@ -80,7 +80,7 @@ def _check_while(
         if not pattern.startswith(start):
             message = f"`{name}` is not observed of `{pattern}`"
             fix = f"it is a figure of {start}…: move it to an entry for these, or delete it"
-            yield Problem("R013", message, document.tree.key(entry["while"], name), fix)
+            yield Problem("R014", message, document.tree.key(entry["while"], name), fix)
 
 
 def build_destinations(document: Document) -> DestinationTable:
