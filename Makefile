@@ -13,6 +13,7 @@
 # make chaos   plays SEEDS (100000) of the simulation with DRIVER, and FAULTS (1000) against a fleet;
 #              the tests play a few
 # make fleet   kills a worker of a fleet of three in the middle of a batch; PostgreSQL is brought along
+# make guarded rehearses a cut-over with gates, a full queue and a confirmation
 # make fuzz    looks for a manifest that breaks the loader, for FUZZ_SECONDS (60)
 # Variables: PYTHON (3.11 or newer), VENV, JUDGE, WORKERS (tests at a time), COVERAGE, PYTEST_ARGS.
 
@@ -46,7 +47,7 @@ FIRST_SEED ?= 0
 FAULTS ?= 1000
 DRIVER ?= interaction-websocket
 
-.PHONY: help demo fleet test check unit core-coverage trials judge bench diagram reach rules images fuzz chaos install requirements wheel clean
+.PHONY: help demo fleet guarded test check unit core-coverage trials judge bench diagram reach rules images fuzz chaos install requirements wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -70,6 +71,11 @@ TOGETHER = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 fleet: $(VENV)/dev.stamp
 	@$(BIN)/python tools/fleet.py
+
+# Its earlier reports are removed, as the demonstration's are.
+guarded: $(VENV)/run.stamp
+	@rm -rf reports/guarded-cutover
+	@$(BIN)/python tools/guarded.py
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check

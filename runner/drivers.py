@@ -77,6 +77,7 @@ class PlannedUse(NamedTuple):
 
     destinations: Sequence[str]
     selections: Sequence[QueueSelection]
+    observed: Sequence[str] = ()  # destinations whose capacity is observed
 
 
 class ProbedMove(NamedTuple):

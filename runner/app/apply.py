@@ -102,7 +102,8 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
     announcer = Announcer(manifest, hooks.observer)
     hooks = replace(hooks, observer=announcer)
     if request.plan is not None:  # refused before a journal is made or a lock is waited for
-        look_up_directory(request, manifest, staging, hooks.observer)
+        found = look_up_directory(request, manifest, staging, hooks.observer)
+        manifest = found.resolved(manifest)
         plan_rows(request, manifest, staging, journal)
     entry = _entry(manifest, hooks.observer)
     checkpoints = Checkpoints(journal, entry, request.report_dir, manifest)
@@ -344,6 +345,8 @@ class _Run:
             )
         except GatewayError as error:  # nothing is sent, and the report says why
             self._unreachable = error
+        else:
+            self._manifest = self._found.resolved(self._manifest)
 
     def _check_place(self) -> None:
         """Check that the report can be written before anything is sent."""

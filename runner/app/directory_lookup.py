@@ -55,4 +55,4 @@ async def _looked_up(
         open_directory = spec_of(environment).directory
         assert open_directory is not None  # noqa: S101 - `needs_directory` has checked it
         async with open_directory(connection) as directory:
-            return await resolve_names(staging, directory, now=clock.wall())
+            return await resolve_names(staging, directory, now=clock.wall(), manifest=manifest)

@@ -9,7 +9,9 @@ from runner.app.system_clock import SystemClock
 from runner.composition import connection_of, opened_environment
 from runner.core.diagnostics.diagnosis import Check, Health
 from runner.core.errors import GatewayError
+from runner.core.gates import QueueGate
 from runner.core.manifest.model import Manifest
+from runner.core.manifest.queue_selection import address
 from runner.core.transfer.message import GatewayNote, Reply
 from runner.drivers import Connection, Examined, PlannedUse, spec_of
 from runner.ports import SessionLost, SessionOpened
@@ -23,7 +25,10 @@ def examine(manifest: Manifest, staging: Staging) -> list[Check]:
     """
     selections = staging.selections
     destinations = [*staging.destinations(), *(each.destination_uri for each in selections)]
-    return asyncio.run(_examined(manifest, PlannedUse(destinations, selections)))
+    observed = manifest.destinations.observed(destinations)
+    gates = [each for each in manifest.gates.values() if isinstance(each, QueueGate)]
+    observed += [address("queue", each.queue) for each in gates]
+    return asyncio.run(_examined(manifest, PlannedUse(destinations, selections, observed)))
 
 
 async def _examined(manifest: Manifest, use: PlannedUse) -> list[Check]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.core.manifest.model import Manifest
+from runner.ports import CapacityObserver, Gateway
 from runner.webhooks.addresses import check_addresses, resolve_by_system
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from runner.gates.manifest_gates import ManifestGates
 
 
-def gates_of(manifest: Manifest) -> ManifestGates | None:
-    """Return what asks a manifest's gates; None: it has none."""
+def gates_of(manifest: Manifest, gateway: Gateway) -> ManifestGates | None:
+    """Return what asks a manifest's gates, those of queues by the run's gateway; None: it has none."""
     if not manifest.gates:
         return None
     from runner.gates.manifest_gates import ManifestGates  # noqa: PLC0415 - it brings httpx
@@ -26,6 +27,7 @@ def gates_of(manifest: Manifest) -> ManifestGates | None:
         Path(manifest.path).parent,
         locate,
         is_simulated=manifest.environment.is_simulated,
+        observer=gateway if isinstance(gateway, CapacityObserver) else None,
     )
 
 

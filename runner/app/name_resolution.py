@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid
+from runner.core.gates import QueueGate
+from runner.core.manifest.destinations import DestinationLimits, DestinationTable, is_open, key_of
 from runner.core.manifest.model import Manifest, QueueSelection
 from runner.core.manifest.queue_selection import (
     SERVED_NO_MORE,
@@ -57,6 +59,28 @@ class DirectoryAnswers:
             staging.add(row)
         staging.selections.clear()
 
+    def resolved(self, manifest: Manifest) -> Manifest:
+        """Return a manifest whose limits of destinations and gates name queues by their ids.
+
+        Raises `ManifestInvalid` for two limits of one destination.
+        """
+        entries = tuple(
+            replace(each, pattern=self.addresses[each.pattern], written=each.pattern)
+            if each.pattern in self.addresses
+            else each
+            for each in manifest.destinations.entries
+        )
+        problems = list(_repeats(manifest.destinations.entries, entries))
+        if problems:
+            raise ManifestInvalid(problems)
+        gates = {
+            name: replace(gate, queue=self.addresses.get(_address_of(gate), _address_of(gate)))
+            if isinstance(gate, QueueGate)
+            else gate
+            for name, gate in manifest.gates.items()
+        }
+        return replace(manifest, destinations=DestinationTable(entries), gates=gates)
+
     def to_json(self) -> dict[str, Any]:
         """Return the form for plan files, without the counts of what was left out."""
         rows = [ROW.to_json(row) for row in self.rows]
@@ -79,12 +103,12 @@ NOTHING_ASKED = DirectoryAnswers()
 
 def needs_directory(manifest: Manifest, staging: Staging) -> bool:
     """Return whether the directory must be asked before the rows can be planned."""
-    return bool(staging.selections) or bool(_names(manifest, staging))
+    return bool(staging.selections) or bool(_names(manifest, staging)) or bool(_named_in(manifest))
 
 
 def unresolved_text(manifest: Manifest, staging: Staging) -> str | None:
     """Return as text what an offline plan does not know; None if it knows everything."""
-    names = _names(manifest, staging)
+    names = {*_names(manifest, staging), *(uri for uri, _ in _named_in(manifest))}
     parts = []
     if staging.selections:
         parts.append(
@@ -104,14 +128,51 @@ def _names(manifest: Manifest, staging: Staging) -> list[str]:
     return [uri for uri in staging.destinations() if named_in(uri)]
 
 
-async def resolve_names(staging: Staging, directory: Directory, *, now: float) -> DirectoryAnswers:
-    """Look up every name and selection of `staging`.
+def _named_in(manifest: Manifest) -> list[tuple[str, str]]:
+    """Return the destinations by name that limits and gates are about, each with its source."""
+    if not manifest.environment.driver.can_select:
+        return []
+    limits = [(each.pattern, each.source) for each in manifest.destinations.entries]
+    queues = [
+        (_address_of(gate), gate.source)
+        for gate in manifest.gates.values()
+        if isinstance(gate, QueueGate)
+    ]
+    return [(uri, source) for uri, source in (*limits, *queues) if _is_named(uri)]
+
+
+def _is_named(uri: str) -> bool:
+    return not is_open(uri) and named_in(uri) is not None
+
+
+def _address_of(gate: QueueGate) -> str:
+    """Return a gate's queue as a destination; it may have been resolved already."""
+    return gate.queue if gate.queue.startswith("genesys://") else address("queue", gate.queue)
+
+
+def _repeats(
+    written: Sequence[DestinationLimits], resolved: Sequence[DestinationLimits]
+) -> Iterator[Problem]:
+    seen: dict[str, DestinationLimits] = {}
+    for entry, by_id in zip(written, resolved, strict=True):
+        first = seen.setdefault(key_of(by_id.pattern), entry)
+        if first is not entry:
+            file, _, line = entry.source.rpartition(":")
+            message = f"`{entry.pattern}` and `{first.pattern}` are limits of the same destination"
+            yield Problem("R013", message, Place(file, int(line), 1), "keep one of them")
+
+
+async def resolve_names(
+    staging: Staging, directory: Directory, *, now: float, manifest: Manifest | None = None
+) -> DirectoryAnswers:
+    """Look up every name and selection of `staging`, and those of a manifest's limits and gates.
 
     Raises `ManifestInvalid` for a name that no queue or user has, or several have; `GatewayError`.
     """
     resolver = _NameResolver(directory)
     named = [(uri, source) for uri, source in staging.destinations().items() if named_in(uri)]
     named += [(each.destination_uri, each.source) for each in staging.selections]
+    named += [] if manifest is None else _named_in(manifest)
     addresses = {uri: await resolver.address_of(uri, source) for uri, source in dict(named).items()}
     queues = [await resolver.id_of("queue", s.queue, s.source) for s in staging.selections]
     if resolver.problems:

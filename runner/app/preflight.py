@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from runner.app.capacity import foresee_capacity
 from runner.app.run_options import RunOptions
 from runner.app.system_clock import SystemClock
 from runner.composition import opened_gateway
@@ -71,6 +72,7 @@ class PreflightResult:
     elsewhere: list[str] = field(
         default_factory=list
     )  # doubts of transfers that the manifest does not list
+    capacity: list[str] = field(default_factory=list)  # of target queues, in words
     error: GatewayError | None = None
 
     @property
@@ -80,7 +82,9 @@ class PreflightResult:
             return f"preflight ended early: {self.error}"
         counts = Counter(each.verdict for each in self.rows.values())
         parts = [f"{n:,} {words}" for words, n in counts.most_common()]
-        return "; ".join(["preflight: token and session are good", *parts, *self.elsewhere])
+        return "; ".join(
+            ["preflight: token and session are good", *parts, *self.elsewhere, *self.capacity]
+        )
 
 
 def run_preflight(
@@ -147,6 +151,12 @@ class _PreflightRun:
                 self._given_up.result()  # raises
             everything.result()
             await self._look_elsewhere(gateway)
+            sends = Counter(
+                row.destination_uri
+                for row, _ in self._staging.planned()
+                if row.n in self._found.rows and self._found.rows[row.n].sent
+            )
+            self._found.capacity = await foresee_capacity(self._manifest, gateway, sends)
         finally:
             for task in (*looks, progress):
                 task.cancel()

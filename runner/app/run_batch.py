@@ -12,6 +12,7 @@ from functools import partial
 
 from runner.app.callback_backlog import CallbackBacklog
 from runner.app.callback_outbox import JournalOutbox
+from runner.app.capacity import handle_s_of
 from runner.app.gates import gates_of
 from runner.app.journal_checkpoint import Checkpoints
 from runner.app.message_ids import MessageIds
@@ -26,6 +27,7 @@ from runner.core.pacing.batch_so_far import BatchSoFar
 from runner.core.records.run_record import Figures, PlanFigures
 from runner.drivers import spec_of
 from runner.engine.callback_factory import CallbackFactory
+from runner.engine.destination_metrics import MOST_DESTINATIONS
 from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
 from runner.engine.stop import StopSignal
@@ -94,7 +96,10 @@ async def run_batch(batch: PlannedBatch, observer: Observer, signals: Signals) -
                 ]
                 dispatcher.poke()
                 if batch.has_work:
-                    async with _opened_gateway(batch, clock) as gateway, _gates(batch) as gates:
+                    async with (
+                        _opened_gateway(batch, clock) as gateway,
+                        _gates(batch, gateway) as gates,
+                    ):
                         engine = BatchRun(
                             _spec_of(batch, gates),
                             gateway=gateway,
@@ -146,9 +151,9 @@ async def _background() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 @asynccontextmanager
-async def _gates(batch: PlannedBatch) -> AsyncIterator[Gates | None]:
+async def _gates(batch: PlannedBatch, gateway: Gateway) -> AsyncIterator[Gates | None]:
     """Yield what asks the manifest's gates; None: it has none."""
-    gates = gates_of(batch.manifest)
+    gates = gates_of(batch.manifest, gateway)
     try:
         yield gates
     finally:
@@ -170,6 +175,7 @@ def _spec_of(batch: PlannedBatch, gates: Gates | None) -> RunSpec:
     manifest, constraints = batch.manifest, batch.manifest.gateway
     driver = spec_of(manifest.environment)
     codec = driver.codec()
+    observed = manifest.destinations.observed(batch.staging.destinations())
     return RunSpec(
         total=batch.plan.send,
         limits=batch.limits,
@@ -192,6 +198,10 @@ def _spec_of(batch: PlannedBatch, gates: Gates | None) -> RunSpec:
         user=current_user(),
         is_planned=batch.is_planned,
         so_far=batch.so_far,
+        destinations=manifest.destinations,
+        observed=observed,
+        sends=batch.staging.sends_to(observed[:MOST_DESTINATIONS]),
+        handle_s=handle_s_of(manifest)[0],
     )
 
 

@@ -108,6 +108,7 @@ class QueueGate(Gate):
 
     queue: str
     bounds: Mapping[str, Bound]  # waiting, on_queue, estimated_wait
+    source: str = ""  # "file:line"
 
 
 @dataclass(frozen=True, slots=True)

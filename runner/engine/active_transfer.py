@@ -30,6 +30,15 @@ class EventDetails(NamedTuple):
 
 NO_DETAILS = EventDetails()
 
+
+@dataclass(slots=True)
+class Place:
+    """A transfer's place at its destination, until it has an outcome or waits beside."""
+
+    key: str
+    has_turn: bool = True  # and its frame has not left
+
+
 UNDER_WAY = frozenset({State.READY, State.SENDING, State.RESENDING})
 
 
@@ -66,6 +75,7 @@ class ActiveTransfer:
     counted: Outcome | None = (
         None  # the outcome that the figures, or the batch's counts, have of it
     )
+    place: Place | None = None  # see `destinations`
 
     @property
     def outcome(self) -> Outcome | None:

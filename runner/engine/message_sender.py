@@ -22,6 +22,7 @@ from runner.core.transfer.reasons import WORDS, Code, code_of_reply
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
 from runner.engine.admission import Admission, Slot
+from runner.engine.destinations import Destinations
 from runner.engine.metrics import RunMetrics
 from runner.engine.pending_replies import NoReply, PendingReplies, PendingReply
 from runner.engine.recorder import Recorder
@@ -44,6 +45,7 @@ class MessageSender:
         *,
         gateway: Gateway,
         admission: Admission,
+        destinations: Destinations,
         pending_replies: PendingReplies,
         recorder: Recorder,
         metrics: RunMetrics,
@@ -56,6 +58,7 @@ class MessageSender:
     ) -> None:
         self._gateway = gateway
         self._admission = admission
+        self._destinations = destinations
         self._pending_replies = pending_replies
         self._recorder = recorder
         self._metrics = metrics
@@ -88,6 +91,7 @@ class MessageSender:
         if await self._admission.write(
             slot, request, pending_reply, lambda: self._is_wanted(transfer, during)
         ):
+            self._destinations.left(transfer)
             transfer.tries += 1
             transfer.left_at = pending_reply.sent_at
             return pending_reply
@@ -99,7 +103,9 @@ class MessageSender:
     def _is_wanted(self, transfer: ActiveTransfer, during: State) -> bool:
         """Return whether a frame whose token is granted is still to be written."""
         is_repeatable = self._clock.uptime() <= transfer.repeatable_until
-        return transfer.state is during and (during is State.SENDING or is_repeatable)
+        if transfer.state is not during or not self._destinations.may_leave(transfer):
+            return False
+        return during is State.SENDING or is_repeatable
 
     async def await_answer(self, transfer: ActiveTransfer, pending_reply: PendingReply) -> None:
         """Wait for what comes of a frame that was written, and record it."""

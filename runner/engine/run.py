@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runner.core.control import Bounds
 from runner.core.errors import GatewayError
 from runner.core.exit_code import ExitCode
+from runner.core.manifest.destinations import NO_LIMITS, DestinationTable
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Limits
 from runner.core.number_text import counted
 from runner.core.pacing.batch_so_far import BatchSoFar
+from runner.core.pacing.destinations import Figures as CapacityFigures
 from runner.core.pacing.waves import most_failures
+from runner.core.pacing.what_if import ASSUMED_HANDLE_S, what_if
 from runner.core.records.recent_failures import stage_of
 from runner.core.records.run_record import Figures, TimelineEventKind
 from runner.core.transfer.message import Compose, Message
@@ -24,6 +27,8 @@ from runner.engine.admission import Admission
 from runner.engine.audit_notes import AuditNotes
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.command_handler import CommandHandler
+from runner.engine.destination_metrics import DestinationMetrics
+from runner.engine.destinations import Destinations
 from runner.engine.gateway_events import GatewayEvents
 from runner.engine.late_replies import LateReplies
 from runner.engine.message_sender import MessageSender
@@ -41,6 +46,7 @@ from runner.engine.stop import StopSignal
 from runner.engine.transfer_worker import TransferWorker
 from runner.engine.wave_gatekeeper import WaveGatekeeper
 from runner.ports import (
+    CapacityObserver,
     Clock,
     Gateway,
     Journal,
@@ -75,6 +81,10 @@ class RunSpec:
     user: str = ""  # who runs it, for what is decided at the terminal
     is_planned: bool = False  # its limits are those of a plan that was approved
     so_far: BatchSoFar | None = None  # where earlier runs left the batch; None: it begins here
+    destinations: DestinationTable = NO_LIMITS
+    observed: Sequence[str] = ()  # the destinations that have to be observed
+    sends: Mapping[str, int] = field(default_factory=dict)  # transfers to each of these
+    handle_s: float = ASSUMED_HANDLE_S  # how long an agent serves an interaction
 
     @property
     def batch_total(self) -> int:
@@ -140,6 +150,14 @@ class BatchRun:
         )
         self._background = asyncio.TaskGroup()  # notes and late replies
         notes = AuditNotes(journal, clock, stop_signal, self._background)
+        self._destination_metrics = DestinationMetrics(clock.now(), self._forecast_s)
+        self._destinations = Destinations(
+            spec.destinations,
+            clock=clock,
+            observer=observer,
+            notes=notes,
+            metrics=self._destination_metrics,
+        )
         recorder = Recorder(
             journal,
             clock,
@@ -165,6 +183,7 @@ class BatchRun:
             journal=journal,
             late_replies=late_replies,
             seats=seats,
+            destinations=self._destinations,
             check=PreDeliveryCheck(
                 gateway=gateway,
                 circuit=self._admission.look_ups,
@@ -179,6 +198,7 @@ class BatchRun:
             sender=MessageSender(
                 gateway=gateway,
                 admission=self._admission,
+                destinations=self._destinations,
                 pending_replies=self._pending_replies,
                 recorder=recorder,
                 metrics=self._metrics,
@@ -203,7 +223,7 @@ class BatchRun:
             clock=clock,
             stop_signal=stop_signal,
         )
-        self._plan_reader = PlanReader(journal)
+        self._plan_reader = PlanReader(journal, self._destinations, clock, stop_signal)
         self._aside = 0  # transfers of this wave that wait beside the workers
         self._most_aside = WAITING_PER_SLOT * spec.limits.in_flight
         self._events = GatewayEvents(
@@ -223,7 +243,7 @@ class BatchRun:
             clock=clock,
             observer=observer,
             notes=notes,
-            waiting_for=lambda: self._gatekeeper.waiting_for,
+            waiting_for=lambda: self._gatekeeper.waiting_for or self._destinations.waiting_for,
             burst=spec.limits.burst,
         )
         self._gatekeeper = WaveGatekeeper(
@@ -269,6 +289,15 @@ class BatchRun:
         allowed = most_failures(todo.rules.policy.max_failures, total=todo.batch_total)
         return Seats(allowed, self.stop_signal)
 
+    def _forecast_s(self, uri: str, figures: CapacityFigures) -> float | None:
+        spec = self._spec
+        limits, sends = spec.destinations.limits_of(uri), spec.sends.get(uri, 0)
+        if limits is None or not sends:
+            return None
+        rate = spec.limits.rate_per_s
+        found = what_if(limits, figures, sends=sends, rate_per_s=rate, handle_s=spec.handle_s)
+        return None if found is None else found.ends_s
+
     async def run(self) -> RunEnd:
         """Send the plan's transfers; failures end the run and are returned, never raised.
 
@@ -282,6 +311,7 @@ class BatchRun:
                 if self._rollout.may_begin() and await self._open():
                     of_batch = list[ActiveTransfer]()  # the first wave waits for these
                     for transfer in await self._reconciler.look_up_all():
+                        self._destinations.occupy(transfer)
                         if transfer.is_of_batch:
                             of_batch.append(transfer)
                         else:
@@ -295,10 +325,16 @@ class BatchRun:
                                 tasks.create_task(self._finish_transfer(of_batch.pop()))
                             for _ in range(workers):  # until all are final or in doubt
                                 tasks.create_task(self._send_rows(tasks))
-                        if not self._rollout.goes_on():
+                        if not self._rollout.goes_on() or not self._all_begun(wave):
                             break
+        if (full := self._destinations.explanation) is not None and not self.stop_signal.is_set:
+            self.stop_signal.set_by_rule(full)
         self._progress()
         return self._end()
+
+    def _all_begun(self, wave: Wave) -> bool:
+        """Return whether the next wave may follow this one by what full destinations left of it."""
+        return wave.number is None or self._destinations.explanation is None
 
     @asynccontextmanager
     async def _closed_in_order(self) -> AsyncIterator[None]:
@@ -324,6 +360,7 @@ class BatchRun:
             token_renewals=self._gateway.token_renewals,
             burst=self._spec.limits.burst,
         )
+        figures = replace(figures, destinations=self._destination_metrics.figures())
         code = self.stop_signal.code
         if code is ExitCode.STOPPED and self._is_complete():  # nothing came of it
             return RunEnd(None, None, None, figures)
@@ -344,6 +381,9 @@ class BatchRun:
 
     async def _open(self) -> bool:
         """Open the gateway, unless the run is stopped first; False: nothing can be sent."""
+        if self._spec.observed and isinstance(self._gateway, CapacityObserver):
+            self._gateway.observe(self._spec.observed, self._destinations.observed)
+            self._destinations.ask_again = self._gateway.ask_again
         opening = asyncio.create_task(self._gateway.open(self._events))
         stopping = asyncio.create_task(self.stop_signal.wait())
         await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -426,6 +466,7 @@ class BatchRun:
             await self._worker.process_to_end(transfer)
             await self._reconciler.settle(transfer)
             self._unfinished += transfer.state is State.READY or transfer.state is State.UNKNOWN
+        self._destinations.release(transfer)
         self._after_commit()
 
     async def _beat(self) -> None:
@@ -435,6 +476,7 @@ class BatchRun:
             self._admission.circuit.watch()
             self._admission.look_ups.watch()
             self._rollout.watch_window()
+            self._destinations.watch()
             self.commands.watch()
             now = self._clock.now()
             self._metrics.tick(now)

@@ -32,6 +32,12 @@ class Seats:
         """How many transfers have a seat."""
         return self._taken
 
+    def has_one_for(self, transfer: ActiveTransfer) -> bool:
+        """Return whether `take` would not wait."""
+        if transfer.has_seat or not transfer.is_counted:
+            return True
+        return not self._turn_lock.locked() and self._is_free()
+
     async def take(self, transfer: ActiveTransfer) -> bool:
         """Wait until a transfer has a seat; False: the run is stopped.
 

@@ -7,6 +7,7 @@ from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
 from runner.engine.admission import Admission, Preparation
+from runner.engine.destinations import Destinations
 from runner.engine.late_replies import LateReplies
 from runner.engine.message_sender import MessageSender
 from runner.engine.pre_delivery_check import PreDeliveryCheck
@@ -26,6 +27,7 @@ class TransferWorker:
         journal: Journal,
         late_replies: LateReplies,
         seats: Seats,
+        destinations: Destinations,
         check: PreDeliveryCheck,
         admission: Admission,
         sender: MessageSender,
@@ -36,6 +38,7 @@ class TransferWorker:
         self._journal = journal
         self._late_replies = late_replies
         self._seats = seats
+        self._destinations = destinations
         self._check = check
         self._admission = admission
         self._sender = sender
@@ -73,23 +76,40 @@ class TransferWorker:
                 code = Code.RETRIES_USED_UP
                 details = EventDetails(reason=WORDS[code], reason_code=code)
                 await self._recorder.enter(transfer, Event.EXHAUSTED, details)
+            elif not self._destinations.enter(transfer):
+                transfer.wait_s = self._destinations.retry_in_s(transfer)
+                if not transfer.deliveries:  # it has no intent yet: others may go before it
+                    self._seats.release(transfer)
+                    self._destinations.stop_waiting(transfer)
             else:
-                await self._deliver(transfer)
+                try:
+                    await self._deliver(transfer)
+                finally:
+                    self._destinations.leave(transfer)
+        self._destinations.unreserve(transfer)
         self._late_replies.untrack(transfer)
 
     async def process_to_end(self, transfer: ActiveTransfer) -> None:
         """Wait as long as is due and process, until the outcome, a doubt, or the run's end."""
-        while transfer.state is State.READY and not self._stop_signal.is_set:
+        while self._goes_on(transfer):
             wait_s, transfer.wait_s = transfer.wait_s, 0.0
             if wait_s:
                 await self._stop_signal.sleep(wait_s)
             await self.process(transfer)
+
+    def _goes_on(self, transfer: ActiveTransfer) -> bool:
+        """Return whether a transfer may still be sent in this run."""
+        if transfer.state is not State.READY or self._stop_signal.is_set:
+            return False
+        return not self._destinations.gave_up(transfer.row.destination_uri)
 
     async def repeat(self, transfer: ActiveTransfer) -> None:
         """Send a doubt's last message again, the same id and bytes, when its turn comes."""
         if not await self._seated(transfer, State.UNKNOWN):
             return
         try:
+            if not await self._entered(transfer):
+                return
             slot = await self._admission.acquire(_bandwidth_kbps(transfer))
             if slot is None:
                 return
@@ -101,11 +121,30 @@ class TransferWorker:
                 if pending_reply is not None:
                     await self._sender.await_answer(transfer, pending_reply)
         finally:
+            self._destinations.turn_back(transfer)
             if transfer.outcome is not None:
                 self._seats.release(transfer)
 
+    async def _entered(self, transfer: ActiveTransfer) -> bool:
+        """Wait for a doubt's turn at its destination; False: it does not come in this run."""
+        uri = transfer.row.destination_uri
+        while transfer.state is State.UNKNOWN and not self._stop_signal.is_set:
+            if self._destinations.gave_up(uri):
+                break
+            if self._destinations.enter(transfer):
+                return True
+            await self._stop_signal.sleep(self._destinations.retry_in_s(transfer))
+        self._destinations.stop_waiting(transfer)
+        return False
+
     async def _seated(self, transfer: ActiveTransfer, before: State) -> bool:
-        """Wait for a seat; False: the run is stopped, or the transfer is not `before` any more."""
+        """Wait for a seat; False: the run is stopped, or the transfer is not `before` any more.
+
+        Nothing waits for a seat while it has, or is in line for, a place at its destination: what has a
+        seat may wait for that place.
+        """
+        if not self._seats.has_one_for(transfer):
+            self._destinations.give_back(transfer)
         if not await self._seats.take(transfer):
             return False
         if transfer.state is not before:  # settled meanwhile, before it had the seat
@@ -128,6 +167,8 @@ class TransferWorker:
                     return
                 if transfer.state is not State.READY or self._seats.gives_up(transfer):
                     return  # settled meanwhile, or its turn comes later
+                if not self._destinations.is_open(transfer):
+                    return  # its destination is full by now: its turn comes later
                 pending_reply = await self._sender.send(transfer, slot)
                 self._late_replies.track(transfer)
                 preparation.end()  # another transfer may be looked up

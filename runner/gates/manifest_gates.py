@@ -7,10 +7,12 @@ from pathlib import Path
 
 import httpx
 
-from runner.core.gates import CommandGate, Gate, GateAnswer, UrlGate, Verdict
+from runner.core.gates import CommandGate, Gate, GateAnswer, QueueGate, UrlGate, Verdict
 from runner.core.urls import is_loopback
 from runner.gates.command_gate import ask_command
+from runner.gates.queue_gate import ask_queue
 from runner.gates.url_gate import Locate, ask_url
+from runner.ports import CapacityObserver
 
 
 class ManifestGates:
@@ -20,12 +22,19 @@ class ManifestGates:
     """
 
     def __init__(
-        self, gates: Mapping[str, Gate], folder: Path, locate: Locate, *, is_simulated: bool
+        self,
+        gates: Mapping[str, Gate],
+        folder: Path,
+        locate: Locate,
+        *,
+        is_simulated: bool,
+        observer: CapacityObserver | None = None,
     ) -> None:
         self._gates = gates
         self._folder = folder
         self._locate = locate
         self._is_simulated = is_simulated
+        self._observer = observer
         self._client: httpx.AsyncClient | None = None
 
     async def ask(self, name: str) -> GateAnswer:
@@ -35,6 +44,8 @@ class ManifestGates:
             return await ask_command(gate, self._folder)
         if isinstance(gate, UrlGate):
             return await self._ask_url(gate)
+        if isinstance(gate, QueueGate) and self._observer is not None:
+            return await ask_queue(gate, self._observer)
         return GateAnswer(Verdict.INCONCLUSIVE, "the driver cannot observe it")
 
     async def close(self) -> None:

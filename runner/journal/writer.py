@@ -93,11 +93,21 @@ class JournalWriter:
         return self._store.may_write()
 
     async def pending(
-        self, after: int, limit: int, *, failed_before: bool = False
+        self,
+        after: int,
+        limit: int,
+        *,
+        failed_before: bool = False,
+        destination_uri: str | None = None,
     ) -> Sequence[PlannedRow]:
         """Return the next rows of this run's plan that are to be sent."""
         return await asyncio.to_thread(
-            self._history.pending, self._run_no, after, limit, failed_before=failed_before
+            self._history.pending,
+            self._run_no,
+            after,
+            limit,
+            failed_before=failed_before,
+            destination_uri=destination_uri,
         )
 
     async def message_ids(self, lineage: int) -> frozenset[str]:

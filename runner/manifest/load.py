@@ -33,6 +33,7 @@ from runner.manifest.secret_lines import hide_secrets
 from runner.manifest.secret_references import Secrets
 from runner.manifest.sections.approvals import check_approvals
 from runner.manifest.sections.callbacks import build_callbacks, check_callbacks
+from runner.manifest.sections.destinations import build_destinations, check_destinations
 from runner.manifest.sections.environment import (
     build_environment,
     check_environments,
@@ -124,6 +125,7 @@ def _load(
     check_promise(document, name, problems)
     check_gates(document, driver_of(document, name), problems)
     check_approvals(document, problems, is_submitted=overrides.own is not None)
+    check_destinations(document, driver_of(document, name), problems)
     gateway = build_gateway(document, name)
     references = ReferenceResolver(document, gateway, problems)
     transfers = TransferReader(document, references, sink, problems, driver_of(document, name))
@@ -179,4 +181,5 @@ def _build_manifest(
         gates=gates,
         reverts=root.get("reverts"),
         description=root.get("description"),
+        destinations=build_destinations(document),
     )

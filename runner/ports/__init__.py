@@ -2,6 +2,7 @@
 
 from runner.ports.clock import Clock
 from runner.ports.gateway import (
+    CapacityObserver,
     Directory,
     Gateway,
     GatewayListener,
@@ -25,6 +26,7 @@ from runner.ports.observer import (
 )
 
 __all__ = [
+    "CapacityObserver",
     "Clock",
     "Directory",
     "Doubt",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from runner.core.manifest.queue_selection import Waiting
+from runner.core.pacing.destinations import Figures
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import GatewayNote, Reply, Request
 
@@ -109,6 +110,28 @@ class RequestLimited(Protocol):
 
     def limit_requests(self, rate_per_s: float) -> None:
         """Limit further requests, never above the rate that the gateway was made with."""
+
+
+Observed = Callable[[str, Figures | None], None]
+"""Receives what was observed of a destination; None: it is not known any more."""
+
+
+@runtime_checkable
+class CapacityObserver(Protocol):
+    """A gateway that can observe how much its destinations can take."""
+
+    def observe(self, destinations: Sequence[str], observed: Observed) -> None:
+        """Observe these destinations from `open` until `close`; called before `open`.
+
+        `observed` is called on the event loop with each figure that comes, and with None when the
+        figures are lost. `open` raises `GatewayError` if they may not be observed.
+        """
+
+    def ask_again(self) -> None:
+        """Ask for all figures soon: those known are not enough to go on."""
+
+    async def figures_of(self, destination: str) -> Figures:
+        """Return a destination's figures as they are now. Raises `LookUpFailed`, `GatewayError`."""
 
 
 class Directory(Protocol):

@@ -174,11 +174,18 @@ class History(ClaimSource, EventSource, Protocol):
         """Return the newest transfer's id; 0: there is none."""
 
     def pending(
-        self, run: int, after: int, limit: int, *, failed_before: bool = False
+        self,
+        run: int,
+        after: int,
+        limit: int,
+        *,
+        failed_before: bool = False,
+        destination_uri: str | None = None,
     ) -> Sequence[PlannedRow]:
         """Return up to `limit` rows of a run's plan that are to be sent, after row `after`.
 
         `failed_before` selects rows that were rejected or failed in an earlier run; otherwise the rest.
+        `destination_uri` selects rows with exactly this destination.
         """
 
     def message_ids(self, lineage: int) -> frozenset[str]:

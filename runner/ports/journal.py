@@ -70,6 +70,9 @@ class Note:
     PAUSE_ENDED: ClassVar = "pause ended"
     GATE: ClassVar = "gate"
     WAVE_HELD: ClassVar = "wave held"
+    DESTINATION_FULL: ClassVar = "destination full; its transfers wait"
+    DESTINATION_OPEN: ClassVar = "destination open again"
+    DESTINATION_GIVEN_UP: ClassVar = "destination full for too long; its transfers are not sent"
 
     event: str
     at: float
@@ -121,11 +124,17 @@ class Journal(Protocol):
         """
 
     async def pending(
-        self, after: int, limit: int, *, failed_before: bool = False
+        self,
+        after: int,
+        limit: int,
+        *,
+        failed_before: bool = False,
+        destination_uri: str | None = None,
     ) -> Sequence[PlannedRow]:
         """Return the next rows of the run's plan that are to be sent, after row `after`.
 
         `failed_before` selects rows that were rejected or failed in an earlier run; otherwise the rest.
+        `destination_uri` selects rows with exactly this destination.
         """
 
     async def message_ids(self, lineage: int) -> frozenset[str]:

@@ -269,6 +269,14 @@ class Staging(Scratch):
         for (action, code), count in found.items():
             yield action, code, count
 
+    def sends_to(self, uris: Sequence[str]) -> dict[str, int]:
+        """Return how many rows would be sent to each of these destinations."""
+        asked = "SELECT count(*) FROM planned WHERE destination_uri = ? AND action IN (?, ?)"
+        return {
+            uri: int(self._connection.execute(asked, [uri, *sorted(SENDS)]).fetchone()[0])
+            for uri in uris
+        }
+
     def failed_before(self) -> int:
         """Return how many of the rows to be sent were rejected or failed before."""
         asked = "SELECT count(*) FROM decisions WHERE action IN (?, ?) AND failed_as IS NOT NULL"

@@ -79,11 +79,18 @@ class FakeJournal:
         return True
 
     async def pending(
-        self, after: int, limit: int, *, failed_before: bool = False
+        self,
+        after: int,
+        limit: int,
+        *,
+        failed_before: bool = False,
+        destination_uri: str | None = None,
     ) -> Sequence[PlannedRow]:
         """Return up to `limit` rows after number `after`."""
         await asyncio.sleep(0)
         rows = [row for row in self.rows if (row.failed_as is not None) == failed_before]
+        if destination_uri is not None:
+            rows = [row for row in rows if row.destination_uri == destination_uri]
         return [row for row in rows if row.n > after][:limit]
 
     async def message_ids(self, lineage: int) -> frozenset[str]:

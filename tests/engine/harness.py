@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from runner.core.manifest.destinations import NO_LIMITS, DestinationTable
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Callback, Limits, Policy
 from runner.core.pacing.batch_so_far import BatchSoFar
@@ -99,6 +100,8 @@ def run_batch(
     prompt: Prompt = unanswered,
     is_planned: bool = False,
     so_far: BatchSoFar | None = None,
+    destinations: DestinationTable = NO_LIMITS,
+    observed: Sequence[str] = (),
 ) -> Run:
     """Carry a plan out to its end; `answers` are given to each interaction's deliveries in turn."""
     plan = rows(plan) if isinstance(plan, int) else plan
@@ -125,6 +128,8 @@ def run_batch(
         user="alice",
         is_planned=is_planned,
         so_far=so_far,
+        destinations=destinations,
+        observed=observed,
     )
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(_run_batch(spec, gateway, journal, beside, clock or LoopClock()))

@@ -9,9 +9,16 @@ from dataclasses import replace
 import pytest
 
 from runner.core.errors import StorageError
+from runner.core.manifest.destinations import NO_LIMITS
 from runner.core.transfer.rows import PlannedRow
+from runner.engine.audit_notes import AuditNotes
+from runner.engine.destination_metrics import DestinationMetrics
+from runner.engine.destinations import Destinations
 from runner.engine.plan_reader import PAGE, PlanReader
+from runner.engine.stop import StopSignal
 from runner.testing.journal import FakeJournal
+from runner.testing.loop_clock import LoopClock
+from runner.testing.observer import RecordingObserver
 from tests.engine.builders import rows
 
 
@@ -25,14 +32,33 @@ class HeldJournal(FakeJournal):
         self.fault: StorageError | None = None
 
     async def pending(
-        self, after: int, limit: int, *, failed_before: bool = False
+        self,
+        after: int,
+        limit: int,
+        *,
+        failed_before: bool = False,
+        destination_uri: str | None = None,
     ) -> Sequence[PlannedRow]:
         """Return the rows behind `after`, or fail."""
         self.reads.append(after)
         await self.may_read.wait()
         if self.fault is not None:
             raise self.fault
-        return await super().pending(after, limit, failed_before=failed_before)
+        return await super().pending(
+            after, limit, failed_before=failed_before, destination_uri=destination_uri
+        )
+
+
+def reader(journal: FakeJournal) -> PlanReader:
+    clock, stop = LoopClock(), StopSignal()
+    destinations = Destinations(
+        NO_LIMITS,
+        clock=clock,
+        observer=RecordingObserver(),
+        notes=AuditNotes(journal, clock, stop, asyncio.TaskGroup()),
+        metrics=DestinationMetrics(0.0),
+    )
+    return PlanReader(journal, destinations, clock, stop)
 
 
 async def taken(feed: PlanReader, number: int) -> list[int]:
@@ -42,7 +68,7 @@ async def taken(feed: PlanReader, number: int) -> list[int]:
 
 async def test_a_page_is_read_while_the_rows_before_it_are_carried():
     journal = HeldJournal(rows(3 * PAGE // 2))
-    feed = PlanReader(journal)
+    feed = reader(journal)
     feed.allow(3 * PAGE // 2)
     journal.may_read.set()
     assert await taken(feed, PAGE // 2) == list(range(PAGE // 2))
@@ -67,20 +93,20 @@ async def test_what_failed_before_is_given_out_after_all_others(fresh: int, fail
     """Whatever its place in the manifest: here it stands in front."""
     total = fresh + failed
     plan = [replace(row, failed_as="" if row.n < failed else None) for row in rows(total)]
-    feed = PlanReader(FakeJournal(plan))
+    feed = reader(FakeJournal(plan))
     feed.allow(total + 9)
     assert await taken(feed, total + 9) == [*range(failed, total), *range(failed)]
 
 
 async def test_a_plan_of_whole_pages_ends_too():
-    feed = PlanReader(FakeJournal(rows(PAGE)))
+    feed = reader(FakeJournal(rows(PAGE)))
     feed.allow(2 * PAGE)
     assert len(await taken(feed, 2 * PAGE)) == PAGE
 
 
 async def test_no_more_is_given_out_than_is_allowed_and_the_rest_later():
     journal = HeldJournal(rows(10))
-    feed = PlanReader(journal)
+    feed = reader(journal)
     journal.may_read.set()
     assert await feed.next() is None
     assert journal.reads == []
@@ -93,7 +119,7 @@ async def test_no_more_is_given_out_than_is_allowed_and_the_rest_later():
 async def test_who_waits_for_a_page_that_cannot_be_read_is_told():
     journal = HeldJournal(rows(2))
     journal.fault = StorageError("damaged")
-    feed = PlanReader(journal)
+    feed = reader(journal)
     feed.allow(2)
     waiting = asyncio.ensure_future(feed.next())
     await asyncio.sleep(0)
@@ -105,7 +131,7 @@ async def test_who_waits_for_a_page_that_cannot_be_read_is_told():
 async def test_closing_waits_for_what_is_being_read_and_minds_no_fault():
     journal = HeldJournal(rows(2))
     journal.fault = StorageError("damaged")
-    feed = PlanReader(journal)
+    feed = reader(journal)
     await feed.close()
     feed.allow(2)
     asking = asyncio.ensure_future(feed.next())

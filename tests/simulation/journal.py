@@ -51,11 +51,22 @@ class SimulatedJournal:
         return True
 
     async def pending(
-        self, after: int, limit: int, *, failed_before: bool = False
+        self,
+        after: int,
+        limit: int,
+        *,
+        failed_before: bool = False,
+        destination_uri: str | None = None,
     ) -> Sequence[PlannedRow]:
         """Return the next rows of the plan."""
         await self._look()
-        return self.reader.pending(self.store.run_no, after, limit, failed_before=failed_before)
+        return self.reader.pending(
+            self.store.run_no,
+            after,
+            limit,
+            failed_before=failed_before,
+            destination_uri=destination_uri,
+        )
 
     async def message_ids(self, lineage: int) -> frozenset[str]:
         """Return the ids of every delivery of a lineage."""

@@ -24,6 +24,7 @@ from tests.simulation.journal import FULL_DISK
 from tests.simulation.ledger import Frame
 from tests.simulation.policy_rules import (
     begun_too_early,
+    beyond_a_destinations_rate,
     failed_by_an_outage,
     left_outside_the_window,
     more_failed_than_promised,
@@ -264,6 +265,7 @@ FINDERS = {
     "left behind": _left_behind,
     "stopped wrongly": _stopped_wrongly,
     "outside the window": left_outside_the_window,
+    "beyond a destination's rate": beyond_a_destinations_rate,
     "wave too early": begun_too_early,
     "after too many failures": sent_after_too_many_failures,
     "more failed than promised": more_failed_than_promised,

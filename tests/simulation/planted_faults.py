@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.core.errors import LookUpFailed, LookUpUnanswered
+from runner.core.manifest.destinations import NO_LIMITS
 from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import Message, Reply, Request
 from runner.core.transfer.states import Event
 from runner.engine.admission import Admission
-from runner.engine.run import BatchRun
+from runner.engine.run import BatchRun, RunSpec
 from runner.engine.seats import Seats
 from runner.gateways.websocket.transport import Dial, Transport
 from runner.journal.sqlite.store import Store
@@ -200,6 +201,13 @@ class ImpatientGateway:
             ) from error
 
 
+class BoundlessBatch(BatchRun):
+    """Sends to every destination as fast as the gateway lets it."""
+
+    def __init__(self, spec: RunSpec, **parts: Any) -> None:
+        super().__init__(replace(spec, destinations=NO_LIMITS), **parts)
+
+
 PLANTED: Mapping[str, Parts] = {
     "blind resend": Parts(promise=_dedupes_in_hope),
     "blind resend by the next run": Parts(store=ForgetfulStore),
@@ -215,6 +223,7 @@ PLANTED: Mapping[str, Parts] = {
     "everything in one wave": Parts(policy=lambda policy: replace(policy, waves=())),
     "failures not counted": Parts(policy=lambda policy: replace(policy, max_failures=None)),
     "no seats": Parts(batch=UnseatedBatch, delivery_faults=DeliveryFaults.refusing),
+    "rates of destinations not kept": Parts(batch=BoundlessBatch),
     "pauses not heeded": Parts(batch=RestlessBatch),
     "failed rows in their old place": Parts(plan=_in_the_manifests_order),
     "known failures counted anew": Parts(

@@ -26,6 +26,7 @@ from runner.core.transfer.doubt_evidence import Expires, Promise
 from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
 from runner.staging.rows import Staging
 from tests.simulation.builders import EVERYTHING, HD, draw_course, draw_row
+from tests.simulation.capacity import draw_capacity
 from tests.simulation.evidence import Course, Finding
 from tests.simulation.life import NEVER, Doom, Life
 from tests.simulation.platform_delivery_faults import FINE_DAY
@@ -223,7 +224,14 @@ class PlatformScenario:
                 give_up_s=chance.choice((30.0, 90.0)),
             ),
         )
-        return PlatformOrders(environment, policy, self._promise, journal, (self._destination,))
+        return PlatformOrders(
+            environment,
+            policy,
+            self._promise,
+            journal,
+            capacity=draw_capacity(self._simulation, only_in_flight=True),
+            destinations=(self._destination,),
+        )
 
     def _evidence(self) -> PlatformEvidence:
         promised = isinstance(self._promise, Expires)

@@ -23,6 +23,9 @@ from tests.simulation.process import Course
 
 FINAL = frozenset({"transferred", "rejected", "skipped", "failed"})
 FAILED = frozenset({"rejected", "failed"})
+WINDOW = 4
+"""The window of a destination's rate, in intervals."""
+
 BEGINNINGS = frozenset({"intent", "repeated"})
 
 
@@ -32,6 +35,21 @@ def left_outside_the_window(evidence: Evidence) -> Iterator[str]:
         window = evidence.courses[frame.run].policy.window
         if window is not None and not window.is_open(frame.wall_s):
             yield f"run {frame.run}: {frame.message_id} at {frame.wall_s:.6f}, {window}"
+
+
+def beyond_a_destinations_rate(evidence: Evidence) -> Iterator[str]:
+    """Find destinations that got more frames in a window than their rate allows, and one."""
+    for entry in evidence.orders.capacity.entries:
+        if entry.rate_per_s is None:
+            continue
+        window_s = WINDOW / entry.rate_per_s - 1e-6
+        left: dict[tuple[int, str], list[float]] = {}
+        for frame in evidence.ledger.frames:
+            times = left.setdefault((frame.run, frame.destination_uri), [])
+            times.append(frame.left_at)
+            recent = sum(at > frame.left_at - window_s for at in times)
+            if recent > WINDOW + 1:
+                yield f"run {frame.run}: {recent} to {frame.destination_uri} in {window_s:g} s"
 
 
 def begun_too_early(evidence: Evidence) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from runner.app.worker import hold_to_plan
 from runner.core.exit_code import ExitCode, exit_code
+from runner.core.manifest.destinations import NO_LIMITS, DestinationTable
 from runner.core.manifest.model import Callback, Environment, Policy
 from runner.core.pacing.batch_so_far import BatchSoFar, batch_so_far
 from runner.core.records.run_record import Figures, RunRecord, TransferRecord
@@ -28,7 +29,6 @@ from runner.core.transfer.rows import PlannedRow
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
-from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.gateways.interaction_transfer.format_verification import FormatVerifier
 from runner.gateways.interaction_transfer.protocol.request import build_message
 from runner.gateways.websocket.transport import Dial
@@ -37,6 +37,7 @@ from runner.journal.sqlite.store import Store
 from runner.ports import Gateway as GatewayPort
 from runner.ports import Progress
 from runner.staging.rows import Selection, Staging
+from tests.simulation.capacity import ObservedWebSocket
 from tests.simulation.delivery_faults import DeliveryFaults
 from tests.simulation.gateway import Gateway
 from tests.simulation.journal import SimulatedJournal
@@ -67,6 +68,7 @@ class Orders:
     policy: Policy
     promise: Promise
     journal: Path
+    capacity: DestinationTable = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Course:
     policy: Policy
     sends: Sequence[int]
     failed_as: Mapping[int, str] = field(default_factory=dict)  # the codes of earlier failures
+    destinations: tuple[str, ...] = ()
 
     @property
     def failed_before(self) -> int:
@@ -319,6 +322,8 @@ class Process:
             compose=build_message,
             failed_before=self.course.failed_before,
             so_far=self._parts.so_far(self._so_far),
+            destinations=orders.capacity,
+            observed=orders.capacity.observed(self.course.destinations),
         )
 
     def _notices(self, batch: str) -> CallbackFactory:
@@ -328,14 +333,14 @@ class Process:
             CALLBACKS, run=run, batch=batch, new_id=lambda: f"{run}-{next(numbers)}"
         )
 
-    def _adapter(self, reader: Reader) -> InteractionWebSocket:
+    def _adapter(self, reader: Reader) -> ObservedWebSocket:
         place = Place(
             self._gateway,
             self.life,
             lambda sent: reader.find(sent) is not None,
             self.clock.wall,
         )
-        return InteractionWebSocket(
+        gateway = ObservedWebSocket(
             self._orders.environment,
             self._orders.policy.retry,
             self.clock,
@@ -344,6 +349,8 @@ class Process:
             dial=self._parts.dial(self._dialling(place)),
             transport=RestSide(self._gateway, self.life),
         )
+        gateway.life = self.life
+        return gateway
 
     def _dialling(self, place: Place) -> Dial:
         if self._socket_server is None:
@@ -378,7 +385,8 @@ def _course(policy: Policy, plan: Plan) -> Course:
         key=lambda row: (row.failed_as is not None, row.n),
     )
     failed_as = {row.n: row.failed_as for row in sends if row.failed_as is not None}
-    return Course(policy, [row.n for row in sends], failed_as)
+    destinations = tuple(dict.fromkeys(row.destination_uri for row in sends))
+    return Course(policy, [row.n for row in sends], failed_as, destinations)
 
 
 def planned(staging: Staging, journal: Path, selection: Selection) -> Plan:

@@ -27,6 +27,7 @@ from tests.simulation.builders import (
     draw_row,
     draw_selection,
 )
+from tests.simulation.capacity import draw_capacity, without_figures
 from tests.simulation.delivery_faults import FINE, SLOWEST_S, STALL_LIMIT_S
 from tests.simulation.evidence import Evidence, Finding
 from tests.simulation.gateway import Gateway
@@ -62,6 +63,7 @@ STOPS = {
     "above max_failures": "stopped by failures",
     "the window (policy.window) opens": "too early for its window",
     "the window (policy.window) closed": "stopped by its window",
+    "destination full": "stopped by a full destination",
     "answered no look-up for": "stopped by an outage",
 }
 """What ends a run by its own rules, by the words of its explanation."""
@@ -99,6 +101,7 @@ class Scenario:
         self._orders = draw_orders(
             self._chance, self._promised, journal, over_sockets=self._over_sockets
         )
+        self._orders = replace(self._orders, capacity=draw_capacity(simulation))
         self._elsewhere = self._chance.choice((HERE, HERE, HERE, HERE, HERE, THERE))
         self._socket_server: SocketServer | None = None
         self._ended: list[Ended] = []
@@ -159,6 +162,8 @@ class Scenario:
         clock, orders = self._clock(), self._orders
         if life.delivery_faults is not FINE:  # on a fine day everybody is to be moved
             orders = replace(orders, policy=self._course_of(orders.policy, clock.wall()))
+        else:
+            orders = replace(orders, capacity=without_figures(orders.capacity))
         process = Process(
             life,
             self._gateway,

@@ -43,6 +43,7 @@ TELLTALES = {
     "everything in one wave": {"wave too early"},
     "failures not counted": {"after too many failures"},
     "no seats": {"more failed than promised"},
+    "rates of destinations not kept": {"beyond a destination's rate"},
     "pauses not heeded": {"crashed"},
     "failed rows in their old place": {"sent before others"},
     "known failures counted anew": {"stopped by known failures"},

@@ -134,6 +134,7 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
         manifest, warnings = read_manifest(request, staging)
         console.show_problems(warnings, request.manifest.parent, result=False)
         found = _found(console, request, manifest, staging, asked=planning.preflight)
+        manifest = found.resolved(manifest)
         plan_offline(request, manifest, staging)
         preflight = _look_ahead(console, request, manifest, staging) if planning.preflight else None
         if planning.out is not None and needs_directory(manifest, staging):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from runner.core.gates import Gate, UrlGate, WaveConditions
+from runner.core.manifest.destinations import NO_LIMITS, DestinationTable
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.quantity import Amount
 from runner.core.manifest.recurring_window import NO_WINDOWS, Windows
@@ -179,8 +180,8 @@ class SimulatorOptions:
 
     Some fields have an effect only with some platforms (`SimulatedPlatform.options`): `waiting` and
     `served` (interactions that wait, and that agents serve, by queue name), `queues` and `users`
-    (further names), `former_users` (deleted or inactive), and `http_rate_per_s` (requests per token;
-    None: the platform's own rate).
+    (further names), `former_users` (deleted or inactive), `presence`, and `http_rate_per_s`
+    (requests per token; None: the platform's own rate). `agents` work queues off.
     """
 
     latency_s: float = 0.02
@@ -194,6 +195,9 @@ class SimulatorOptions:
     served: Mapping[str, int] = field(default_factory=dict)
     former_users: tuple[str, ...] = ()
     http_rate_per_s: float | None = None
+    agents: Mapping[str, int] = field(default_factory=dict)  # on queue, by queue name
+    handle_time_s: float = 240.0  # of an interaction, on average
+    presence: Mapping[str, str] = field(default_factory=dict)  # of users, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +344,7 @@ class Manifest:
     reverts: str | None = None  # the run whose transfers it carries back
     description: str | None = None  # what the batch is for, for the report
     notify: tuple[Notification, ...] = ()
+    destinations: DestinationTable = NO_LIMITS
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

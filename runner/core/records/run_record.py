@@ -141,6 +141,7 @@ class RunRecord:
         """Return what `to_json` wrote, in whatever version; raises `TypeError` on another shape."""
         known = {each.name for each in fields(cls)}
         record = cls(**{name: value for name, value in kept.items() if name in known})
+        record = replace(record, caveats=tuple(record.caveats))
         if record.approvals:
             given = tuple(ApprovalRecord(**each) for each in kept["approvals"])
             record = replace(record, approvals=given)
@@ -220,6 +221,26 @@ class TimelineEvent:
     reason: str | None = None
 
 
+class WaitingPoint(NamedTuple):
+    """How many waited at a destination, by the figures that came then."""
+
+    t_s: float  # seconds after the timeline's beginning
+    waiting: float
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationFigures:
+    """What a run did to a destination with limits, and what it observed there."""
+
+    destination_uri: str
+    sent: int  # frames
+    held_s: float  # how long transfers waited because it was full
+    most_waiting: float | None = None  # None: it was not observed
+    forecast_s: float | None = None  # when the last one would be sent, by the first figures
+    took_s: float | None = None  # when the last frame was sent
+    waiting: tuple[WaitingPoint, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What the engine measured beyond the transfers themselves."""
@@ -238,6 +259,7 @@ class Figures:
     story_omitted: int = 0  # events beyond those kept, from the middle
     burst: int | None = None  # frames beyond the limit that one second may hold; None: not kept
     decided: int = 0  # decisions and gates' verdicts in the chain
+    destinations: tuple[DestinationFigures, ...] = ()  # those with limits, in order
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any
 
 import httpx
 
 from runner.core.manifest.model import Environment, Policy, RetryPolicy
+from runner.core.pacing.destinations import Figures
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import GatewayNote, Reply, Request
+from runner.gateways.genesys_cloud.capacity import DestinationObserver
 from runner.gateways.genesys_cloud.commands import Commands
 from runner.gateways.genesys_cloud.conversation_observer import ConversationObserver
 from runner.gateways.genesys_cloud.move_tracker import MoveTracker
 from runner.gateways.genesys_cloud.protocol.command import command_of, topic_of
+from runner.gateways.genesys_cloud.protocol.events import Changed
+from runner.gateways.genesys_cloud.protocol.observations import Observation
 from runner.gateways.genesys_cloud.rest import BODY_LIMIT, GenesysRest
 from runner.gateways.genesys_cloud.session import GenesysOpener, GenesysSession
 from runner.gateways.http.client import trusted_context
@@ -24,6 +28,7 @@ from runner.gateways.http.retry_waiter import RetryWaiter
 from runner.gateways.websocket.supervisor import SessionSupervisor
 from runner.gateways.websocket.transport import Dial, dialler
 from runner.ports import Clock, GatewayListener
+from runner.ports.gateway import Observed
 
 REQUESTS_PER_TRANSFER = 2
 """Requests of a transfer: its look-up and its command."""
@@ -92,8 +97,9 @@ class GenesysCloud:
             dial or dialler(context, clock.wall, self._rest.tokens.hide, frame_limit=BODY_LIMIT),
             clock,
             self._first_topics,
-            self._observer.changed,
+            self._heard,
         )
+        self._capacity = DestinationObserver(self._rest, clock, lambda: self.generation)
         dials = RetryPolicy(policy.retry.attempts, RECONNECT_BASE_S, RECONNECT_CAP_S)
         self._supervisor: SessionSupervisor[GenesysSession] = SessionSupervisor(
             self._place,
@@ -138,6 +144,20 @@ class GenesysCloud:
         """
         self._listener = listener
         await self._supervisor.open(listener)
+        await self._capacity.begin()
+        self._start(self._capacity.keep())
+
+    def observe(self, destinations: Sequence[str], observed: Observed) -> None:
+        """Observe the figures of queues and the states of users while a session is open."""
+        self._capacity.observe(destinations, observed)
+
+    def ask_again(self) -> None:
+        """Ask for the figures of all observed destinations soon."""
+        self._capacity.ask_again()
+
+    async def figures_of(self, destination: str) -> Figures:
+        """Ask for a destination's figures. Raises `LookUpFailed`, `GatewayError`."""
+        return await self._capacity.figures_of(destination)
 
     async def submit(self, request: Request) -> None:
         """Start a command before the first suspension; its outcome is reported later.
@@ -182,7 +202,13 @@ class GenesysCloud:
             await self._rest.close()
 
     def _first_topics(self) -> list[str]:
-        return list(self._topics)
+        return [*self._topics, *self._capacity.topics]
+
+    def _heard(self, event: Changed | Observation) -> None:
+        if isinstance(event, Observation):
+            self._capacity.heard(event)
+        else:
+            self._observer.changed(event)
 
     def _report(self, reply: Reply) -> None:
         if self._listener is not None:

@@ -23,8 +23,9 @@ _DESTINATIONS = {
 }
 """The permission for each kind of destination, as an alternative to `_MOVES`."""
 
+QUEUE_FIGURES = "analytics:queueObservation:view"
 _OBSERVING = (
-    "analytics:queueObservation:view",
+    QUEUE_FIGURES,
     "analytics:conversationDetail:view",
     "analytics:agentConversationDetail:view",
 )
@@ -57,6 +58,10 @@ def _needed(use: PlannedUse) -> Iterator[Permission]:
         yield Permission("finding queues by name", ("routing:queue:view",))
     if "user" in named:
         yield Permission("finding users by name", ("directory:user:view",))
+    if any(uri.startswith("genesys://queue/") for uri in use.observed):
+        yield Permission("observing queues", (QUEUE_FIGURES,))
+    if any(uri.startswith("genesys://user/") for uri in use.observed):
+        yield Permission("observing users", ("directory:user:view",))
     if use.selections:
         yield Permission("selecting what waits in a queue", _OBSERVING)
 

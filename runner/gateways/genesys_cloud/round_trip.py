@@ -28,6 +28,7 @@ from runner.gateways.genesys_cloud.protocol.conversation import (
     respelled,
 )
 from runner.gateways.genesys_cloud.protocol.events import Changed
+from runner.gateways.genesys_cloud.protocol.observations import Observation
 from runner.gateways.genesys_cloud.protocol.probe_findings import (
     Attempt,
     End,
@@ -278,8 +279,8 @@ class RoundTrip:
         failed = [each for each in latest.setbacks if {each.id} == came and not each.is_foreign]
         return End.REFUSED if failed and was_taken else None
 
-    def _changed(self, change: Changed) -> None:
-        if change.conversation_id == self._conversation_id:
+    def _changed(self, change: Changed | Observation) -> None:
+        if isinstance(change, Changed) and change.conversation_id == self._conversation_id:
             self._note("event", change.body)
 
     def _note(self, how: str, body: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.transfer.message import GatewayNote, harmless
 from runner.gateways.genesys_cloud.channel import MOST_TOPICS, Channel, Channels
 from runner.gateways.genesys_cloud.protocol.events import Changed, Signal, read_frame
+from runner.gateways.genesys_cloud.protocol.observations import Observation
 from runner.gateways.genesys_cloud.rest import GenesysRest
 from runner.gateways.http.errors import ConnectionFailed
 from runner.gateways.http.oauth import NoTokenYet, Token
@@ -40,7 +41,7 @@ class GenesysSession:
         rest: GenesysRest,
         clock: Clock,
         listener: GatewayListener,
-        changed: Callable[[Changed], None],
+        changed: Callable[[Changed | Observation], None],
     ) -> None:
         self.generation = 0
         self.opened_at = 0.0
@@ -147,7 +148,7 @@ class GenesysSession:
     def _hear(self, channel: Channel, frame: str | bytes) -> None:
         hidden = self._rest.tokens.hide(frame) if isinstance(frame, str) else frame
         match read_frame(hidden):
-            case Changed() as change:
+            case Changed() | Observation() as change:
                 self._carried_event = True
                 self._changed(change)
             case GatewayNote() as note:
@@ -224,7 +225,7 @@ class GenesysOpener:
         dial: Dial,
         clock: Clock,
         topics: Callable[[], Sequence[str]],
-        changed: Callable[[Changed], None],
+        changed: Callable[[Changed | Observation], None],
     ) -> None:
         self._rest = rest
         self._dial = dial

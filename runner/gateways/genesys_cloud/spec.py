@@ -83,6 +83,7 @@ SPEC = DriverSpec(
     needs_lookup=True,
     waits_for_outcome=True,
     can_select=True,
+    can_observe_capacity=True,
     plan_note=(
         "genesys-cloud takes no codec with a transfer: media is checked against the gateway's"
         " constraints and recorded, and the platform chooses"
@@ -104,6 +105,8 @@ SPEC = DriverSpec(
                 *("hung_up", "outrun", "answer_late"),
             }
         ),
-        options=frozenset({"waiting", "served", "queues", "users", "former_users", "http_rate"}),
+        options=frozenset(
+            {"waiting", "served", "queues", "users", "former_users", "http_rate", "presence"}
+        ),
     ),
 )

@@ -105,6 +105,7 @@ PENDING = (
     " FROM runner.rows r JOIN runner.ladders l ON l.lane = r.lane AND l.id = r.ladder"
     " WHERE r.lane = %(lane)s AND r.run = %(run)s AND r.n > %(after)s"
     f" AND r.action {IN_SENDS} AND (r.failed_as IS NOT NULL) = %(failed_before)s"
+    " AND (%(destination_uri)s::text IS NULL OR r.destination_uri = %(destination_uri)s::text)"
     " ORDER BY r.n LIMIT %(limit)s"
 )
 MESSAGE_IDS = (

@@ -164,14 +164,26 @@ class Reader:
         return int(self._rows(sql.LAST_TRANSFER)[0][0])
 
     def pending(
-        self, run: int, after: int, limit: int, *, failed_before: bool = False
+        self,
+        run: int,
+        after: int,
+        limit: int,
+        *,
+        failed_before: bool = False,
+        destination_uri: str | None = None,
     ) -> list[PlannedRow]:
         """Return up to `limit` rows of a run's plan that are to be sent, after row `after`.
 
         `failed_before` selects rows that were rejected or failed in an earlier run; otherwise the rest.
+        `destination_uri` selects rows with exactly this destination.
         """
         rows = self._rows(
-            sql.PENDING, run=run, after=after, limit=limit, failed_before=failed_before
+            sql.PENDING,
+            run=run,
+            after=after,
+            limit=limit,
+            failed_before=failed_before,
+            destination_uri=destination_uri,
         )
         with reading(self._url):
             return [PLANNED_ROW.read(row) for row in rows]

@@ -86,7 +86,8 @@ _BY_KEY = (
 _PENDING = (
     "SELECT {row} FROM rows JOIN ladders ON ladders.id = ladder"  # noqa: S608 - of constants
     f" WHERE run = ?1 AND n > ?2 AND action {IN_SENDS}"
-    " AND (failed_as IS NOT NULL) = ?4 ORDER BY n LIMIT ?3"
+    " AND (failed_as IS NOT NULL) = ?4 AND (?5 IS NULL OR destination_uri = ?5)"
+    " ORDER BY n LIMIT ?3"
 )
 _DOUBTS = (
     "SELECT {row}, t.id, t.lineage, t.version, t.state,"
@@ -304,13 +305,20 @@ class Reader:
         return audit(self.path)
 
     def pending(
-        self, run: int, after: int, limit: int, *, failed_before: bool = False
+        self,
+        run: int,
+        after: int,
+        limit: int,
+        *,
+        failed_before: bool = False,
+        destination_uri: str | None = None,
     ) -> list[PlannedRow]:
         """Return up to `limit` rows of a run's plan that are to be sent, after row `after`.
 
         `failed_before` selects rows that were rejected or failed in an earlier run; otherwise the rest.
+        `destination_uri` selects rows with exactly this destination.
         """
-        asked = (run, after, limit, failed_before)
+        asked = (run, after, limit, failed_before, destination_uri)
         with self._one_at_a_time, reading(self.path):
             rows = self._connection.execute(_PENDING.format(row=self._columns()), asked).fetchall()
             return [PLANNED_ROW.read(row) for row in rows]

@@ -16,11 +16,13 @@ from runner.core.records.run_record import (
     AttemptRecord,
     AuditEntry,
     CallbackRecord,
+    DestinationFigures,
     Figures,
     SessionClose,
     TimelineEvent,
     TimelinePoint,
     TransferRecord,
+    WaitingPoint,
 )
 from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.outcome import Outcome
@@ -91,6 +93,12 @@ def read_figures(fields: dict[str, Any]) -> Figures:
     fields["session_closes"] = tuple(SessionClose(**close) for close in fields["session_closes"])
     fields["timeline"] = tuple(TimelinePoint(**point) for point in fields["timeline"])
     fields["story"] = tuple(TimelineEvent(**event) for event in fields.get("story", ()))
+    fields["destinations"] = tuple(
+        DestinationFigures(
+            **{**each, "waiting": tuple(WaitingPoint(*at) for at in each["waiting"])}
+        )
+        for each in fields.get("destinations", ())
+    )
     return Figures(**fields)
 
 

@@ -28,7 +28,8 @@ TRANSFER = "transferItem"
 
 _UNIT_DEPTH = {
     **dict.fromkeys(("environments", "gateways"), 3),
-    **dict.fromkeys(("media", "callbacks", "gates", "defaults", "policy", "transfers"), 2),
+    **dict.fromkeys(("media", "callbacks", "gates", "destinations"), 2),
+    **dict.fromkeys(("defaults", "policy", "transfers"), 2),
 }
 _PARTIAL = (
     "environments",

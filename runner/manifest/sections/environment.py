@@ -273,6 +273,13 @@ def _simulator(options: Mapping[str, Any]) -> SimulatorOptions:
         served={name: int(count) for name, count in options.get("served", {}).items()},
         former_users=tuple(options.get("former_users", ())),
         http_rate_per_s=parse_rate(options["http_rate"]) if "http_rate" in options else None,
+        agents={name: int(count) for name, count in options.get("agents", {}).items()},
+        handle_time_s=(
+            parse_duration(options["handle_time"])
+            if "handle_time" in options
+            else absent.handle_time_s
+        ),
+        presence=dict(options.get("presence", {})),
     )
 
 

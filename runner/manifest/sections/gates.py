@@ -75,6 +75,7 @@ def build_gates(
             name,
             written,
             lambda headers: _headers(headers, document, problems, secrets),
+            source=_source(document, name),
             is_simulated=environment.is_simulated,
         )
         for name, written in document.section("gates").items()
@@ -86,6 +87,7 @@ def _build(
     written: Mapping[str, Any],
     resolve: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     *,
+    source: str,
     is_simulated: bool,
 ) -> Gate:
     every_s = parse_duration(written["every"]) if "every" in written else None
@@ -98,7 +100,12 @@ def _build(
         bounds = _bounds(figures)
         queue = written["queue"]
         return QueueGate(
-            name=name, every_s=every_s, timeout_s=timeout_s, queue=queue, bounds=bounds
+            name=name,
+            every_s=every_s,
+            timeout_s=timeout_s,
+            queue=queue,
+            bounds=bounds,
+            source=source,
         )
     is_asked = not is_simulated or is_loopback(_host(written["url"]))
     return UrlGate(
@@ -111,6 +118,11 @@ def _build(
         bounds=_bounds(written.get("json", {})),
         allow_private=written.get("allow_private", False),
     )
+
+
+def _source(document: Document, name: str) -> str:
+    line = document.tree.key(document.section("gates"), name).line
+    return f"{document.tree.source.name}:{line}"
 
 
 def _bounds(written: Mapping[str, str]) -> Mapping[str, Bound]:

@@ -53,6 +53,8 @@ def render_json(content: Content, put: Callable[[str], object]) -> None:
         write(f'"decisions": {_block([asdict(each) for each in source.decisions])},\n')
     if source.gates:
         write(f'"gates": {_block([asdict(each) for each in source.gates])},\n')
+    if source.figures.destinations:
+        write(f'"destinations": {_line([asdict(one) for one in source.figures.destinations])},\n')
     steps = [step.to_json() for step in verdict_of(content).steps]
     write(f'"next_steps": {_block(steps)},\n')
     write('"transfers": [')

@@ -82,7 +82,14 @@ class Pick:
     participant_id: str
 
 
-Step = Work | Settle | Pick
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Tell subscribers what has changed in a queue."""
+
+    queue_id: str
+
+
+Step = Work | Settle | Pick | Publish
 """What the model processes when it is due."""
 
 Action = Reply | Cut | Record | Send | Hangup | Step

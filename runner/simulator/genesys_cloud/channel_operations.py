@@ -8,7 +8,7 @@ from runner.simulator.genesys_cloud.channels import topic_entity
 from runner.simulator.genesys_cloud.entities import is_foreign
 from runner.simulator.genesys_cloud.errors import Refused, missing_permissions
 from runner.simulator.genesys_cloud.organisation import Organisation, Outcome
-from runner.simulator.genesys_cloud.routes import VIEW, VIEW_USERS, Call
+from runner.simulator.genesys_cloud.routes import QUEUE_FIGURES, VIEW, VIEW_USERS, Call
 
 _OK = 200
 
@@ -71,6 +71,8 @@ def _judge(organisation: Organisation, topic: str, *, lenient: bool) -> dict[str
     """Permit a topic, or raise `Refused`; a `lenient` caller gets the refusal in the answer."""
     refusal: Refused | None = None
     wanted = VIEW_USERS if topic.startswith("v2.users.") else VIEW
+    if topic.startswith("v2.analytics."):
+        wanted = QUEUE_FIGURES
     lacking = [wanted] if wanted not in organisation.permissions else []
     if is_foreign(topic_entity(topic)):
         refusal = Refused("not.authorized", field="id")

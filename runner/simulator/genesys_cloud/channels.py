@@ -15,7 +15,11 @@ from runner.simulator.genesys_cloud.views import encode, spell_time
 MOST_CHANNELS = 20
 MOST_TOPICS = 1000
 _LIFE_S = 24 * 3600.0
-_TOPIC = re.compile(r"v2\.(?:routing\.queues|users)\.([0-9a-fA-F-]{36})\.conversations")
+_TOPIC = re.compile(
+    r"v2\.(?:(?:routing\.queues|users)\.([0-9a-fA-F-]{36})\.conversations"
+    r"|analytics\.queues\.([0-9a-fA-F-]{36})\.observations"
+    r"|users\.([0-9a-fA-F-]{36})\.(?:presence|routingStatus))"
+)
 _GOING_AWAY = 1001
 HEARTBEAT = encode(
     {"topicName": "channel.metadata", "eventBody": {"message": "WebSocket Heartbeat"}}
@@ -26,9 +30,10 @@ PONG = encode({"topicName": "channel.metadata", "eventBody": {"message": "pong"}
 def topic_entity(topic: str) -> str:
     """Return the id of the queue or user in `topic`. Raises `Refused` for an invalid topic."""
     match = _TOPIC.fullmatch(topic)
-    if match is None or is_missing(match[1]):
+    entity_id = None if match is None else match[match.lastindex or 0]
+    if entity_id is None or is_missing(entity_id):
         raise Refused("notification.invalid.topic", field="id")
-    return match[1]
+    return entity_id
 
 
 @dataclass(slots=True)

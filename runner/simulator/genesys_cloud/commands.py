@@ -15,7 +15,7 @@ from runner.simulator.genesys_cloud.conversations import (
 )
 from runner.simulator.genesys_cloud.errors import Refused
 from runner.simulator.genesys_cloud.faults import draw_end, draw_rejection
-from runner.simulator.genesys_cloud.organisation import Organisation, Outcome, topics_of
+from runner.simulator.genesys_cloud.organisation import Organisation, Outcome, queue_of, topics_of
 from runner.simulator.genesys_cloud.routes import Call
 from runner.simulator.genesys_cloud.simulated_people import act_before_command, check_division
 
@@ -77,8 +77,14 @@ def settle(organisation: Organisation, step: Settle, now: float) -> Decisions:
     command.state = command.end
     if command.end != "Complete":
         return organisation.notify(conversation, before)
+    left = queue_of(conversation)
     joined = conversation.move(command.destination, now, command.replaced)
-    events = organisation.notify(conversation, before | topics_of(conversation))
+    events = (
+        *organisation.notify(conversation, before | topics_of(conversation)),
+        *organisation.queues.move(
+            conversation.id, conversation.media, left, queue_of(conversation), now
+        ),
+    )
     if joined.state != "alerting":
         return events
     late_s = organisation.slow_s if organisation.chance.strikes("answer_late", joined.id) else 0.0
@@ -106,9 +112,11 @@ def restore(organisation: Organisation, record: Record, at: float) -> None:
     command = Command(record.message_id, destination, at, state="Complete")
     organisation.conversations.keep(conversation)
     conversation.commands.append(command)
+    left = queue_of(conversation)
     joined = conversation.move(destination, at)
     if joined.state == "alerting":
         joined.join(at)
+    organisation.queues.move(conversation.id, conversation.media, left, queue_of(conversation), at)
 
 
 def _replaceable(conversation: Conversation, participant_id: str) -> Participant:

@@ -69,6 +69,14 @@ class ConversationStore:
                 self.keep(self._make(conversation_id))
         yield from self._kept.values()
 
+    def waiting_in(self, queue_id: str) -> list[tuple[str, str]]:
+        """Return the conversations that wait in a queue at first, each with its media type."""
+        ids = [each for each, queue in self._queue_ids.items() if queue == queue_id]
+        made = (
+            self._kept.get(each) or self._make(each) for each in ids if each not in self._served
+        )
+        return [(each.id, each.media) for each in made if each.ended_at is None]
+
     def last_seen(self, conversation: Conversation) -> list[Participant]:
         """Return the queue's participant in an ended conversation of `waiting`."""
         listed = conversation.id in self._queue_ids and conversation.ended_at is not None

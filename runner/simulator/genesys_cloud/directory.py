@@ -69,7 +69,12 @@ def list_users(organisation: Organisation, call: Call) -> Outcome:
     """Return all users, or those with the requested ids."""
     users = organisation.conversations.users
     found = _by_ids(users, call) or list(users.matching(None))
-    return Outcome(_OK, _listing(found, call, "/api/v2/users", _view_user))
+    expand = frozenset(one for value in call.query.get("expand", ()) for one in value.split(","))
+
+    def view(user: Entity) -> dict[str, Any]:
+        return _view_user(user) | _state_of(organisation, user, expand)
+
+    return Outcome(_OK, _listing(found, call, "/api/v2/users", view))
 
 
 def get_user(organisation: Organisation, call: Call) -> Outcome:
@@ -197,6 +202,22 @@ def _view_user(user: Entity) -> dict[str, Any]:
         "version": 1,
         "selfUri": f"/api/v2/users/{user.id}",
     }
+
+
+def _state_of(organisation: Organisation, user: Entity, expand: frozenset[str]) -> dict[str, Any]:
+    """Return the parts of a user's state that are asked for."""
+    word = organisation.options.presence.get(user.name, "available")
+    shown = {
+        "presence": {
+            "source": "PURECLOUD",
+            "presenceDefinition": {
+                "id": make_id("presence", word),
+                "systemPresence": word.replace("_", " ").title(),
+            },
+        },
+        "routingStatus": {"userId": user.id, "status": "OFF_QUEUE"},
+    }
+    return {name: value for name, value in shown.items() if name in expand}
 
 
 def _meets(user: Entity, criterion: dict[str, Any]) -> bool:

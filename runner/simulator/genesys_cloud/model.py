@@ -15,10 +15,17 @@ from typing import Any
 from runner.core.manifest.model import SimulatorOptions
 from runner.simulator.behaviour import GatewayBehaviour
 from runner.simulator.faults import Chance, Cut
-from runner.simulator.genesys_cloud import analytics, channel_operations, commands, directory
+from runner.simulator.genesys_cloud import (
+    analytics,
+    channel_operations,
+    commands,
+    directory,
+    observations,
+)
 from runner.simulator.genesys_cloud.actions import (
     Decisions,
     Pick,
+    Publish,
     Record,
     Reply,
     Request,
@@ -62,6 +69,8 @@ _OPERATIONS: Mapping[str, Callable[[Organisation, Call], Outcome]] = {
     "user": directory.get_user,
     "activity": analytics.query_activity,
     "details": analytics.query_details,
+    "queue_figures": observations.query_queues,
+    "estimated_wait": observations.get_estimated_wait,
     "subject": directory.get_subject,
     "token": directory.get_token,
     "verify_token": directory.verify_token,
@@ -119,6 +128,9 @@ class GenesysModel:
                 return commands.settle(self.organisation, step, now)
             case Pick():
                 return commands.pick(self.organisation, step, now)
+            case Publish():
+                correlation_id = self.organisation.new_id()
+                return self.organisation.queues.publish(step.queue_id, now, correlation_id)
 
     @staticmethod
     def hear(text: str) -> str | None:

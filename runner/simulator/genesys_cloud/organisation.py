@@ -14,6 +14,7 @@ from runner.simulator.genesys_cloud.actions import Decisions, Send
 from runner.simulator.genesys_cloud.channels import Channels
 from runner.simulator.genesys_cloud.conversation_store import ConversationStore
 from runner.simulator.genesys_cloud.conversations import Conversation
+from runner.simulator.genesys_cloud.queues import Queues
 from runner.simulator.genesys_cloud.views import encode, view_conversation, view_event
 from runner.simulator.tokens import Tokens
 
@@ -44,6 +45,10 @@ class Organisation:
     channels: Channels = field(default_factory=Channels)
     looked_up: set[str] = field(default_factory=set)  # conversations that were looked up
     event_counts: dict[str, int] = field(default_factory=dict)  # conversation -> events so far
+    queues: Queues = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.queues = Queues(self.options, self.chance, self.conversations, self.channels)
 
     @property
     def random(self) -> Random:
@@ -90,6 +95,12 @@ class Organisation:
             copies = 2 if self.chance.strikes("event_doubled", subject) else 1
             decisions += [(late_s, Send(channel.id, text))] * copies
         return tuple(decisions)
+
+
+def queue_of(conversation: Conversation) -> str | None:
+    """Return the queue that a conversation waits in; None: it does not wait."""
+    holders = conversation.holders()
+    return next((one.queue_id for one in holders if one.purpose == "acd"), None)
 
 
 def topics_of(conversation: Conversation) -> frozenset[str]:

@@ -38,6 +38,10 @@ _ACTIVITY_PREDICATE: dict[str, Shape] = {
 }
 _DETAIL_PREDICATE = _ACTIVITY_PREDICATE | {"metric": str, "range": _RANGE}
 _METRICS = ("oAlerting", "oInteracting", "oLongestInteracting", "oLongestWaiting", "oWaiting")
+_QUEUE_METRICS = (
+    *("oActiveUsers", "oAlerting", "oInteracting", "oMemberUsers", "oOffQueueUsers"),
+    *("oOnQueueUsers", "oUserPresences", "oUserRoutingStatuses", "oWaiting"),
+)
 _ACTIVITY_QUERY: dict[str, Shape] = {
     "metrics": [{"metric": _METRICS, "details": bool}],
     "groupBy": [str],
@@ -74,6 +78,7 @@ _PAGES = frozenset({"pageNumber", "pageSize"})
 _TRANSFERS = "conversation:communication:blindTransfer"
 VIEW = "conversation:communication:view"
 VIEW_USERS = "directory:user:view"
+QUEUE_FIGURES = "analytics:queueObservation:view"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,11 @@ ROUTES = (
     ),
     Route("queue", "GET", "/api/v2/routing/queues/{queueId}", ("routing:queue:view",)),
     Route(
-        "users", "GET", "/api/v2/users", (VIEW_USERS,), query=_PAGES | {"id", "sortOrder", "state"}
+        "users",
+        "GET",
+        "/api/v2/users",
+        (VIEW_USERS,),
+        query=_PAGES | {"id", "sortOrder", "state", "expand"},
     ),
     Route("search_users", "POST", "/api/v2/users/search", (VIEW_USERS,), body=_SEARCH),
     Route("user", "GET", "/api/v2/users/{userId}", (VIEW_USERS,)),
@@ -170,6 +179,24 @@ ROUTES = (
         "/api/v2/analytics/conversations/details/query",
         ("analytics:conversationDetail:view", "analytics:agentConversationDetail:view"),
         body=_DETAILS_QUERY,
+    ),
+    Route(
+        "queue_figures",
+        "POST",
+        "/api/v2/analytics/queues/observations/query",
+        (QUEUE_FIGURES,),
+        body={
+            "filter": _filters(_ACTIVITY_PREDICATE),
+            "metrics": [_QUEUE_METRICS],
+            "detailMetrics": [_QUEUE_METRICS],
+        },
+    ),
+    Route(
+        "estimated_wait",
+        "GET",
+        "/api/v2/routing/queues/{queueId}/estimatedwaittime",
+        ("routing:queue:view",),
+        query=frozenset({"conversationId"}),
     ),
     Route(
         "subject",

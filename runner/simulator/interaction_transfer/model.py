@@ -34,7 +34,9 @@ from runner.simulator.interaction_transfer.frames import (
     read_transfer,
 )
 from runner.simulator.tokens import Grant, Tokens
+from runner.simulator.worked_queue import WorkedQueue
 
+QUEUES = "genesys://queue/"
 ORIGIN_URI = "genesys://queue/origin"
 """The place of every interaction before its first move."""
 
@@ -67,6 +69,7 @@ class GatewayModel:
     _verdicts: dict[str, Verdict] = field(default_factory=dict)  # by message id, under `dedupes`
     _carried: set[str] = field(default_factory=set)  # message ids, under `dedupes`
     _first_codecs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _queues: dict[str, WorkedQueue] = field(default_factory=dict)  # those of `agents`, by URI
     _recent: deque[float] = field(default_factory=deque)  # frames let through in the last second
     _stalled_until: float = 0.0
 
@@ -101,12 +104,26 @@ class GatewayModel:
     ) -> None:
         """Restore a move of a ledger, as done at `now`."""
         before = self._shown(interaction_id, now)
+        place = self._places.get(interaction_id)
+        left = ORIGIN_URI if place is None else place.destination_uri
+        self._move(interaction_id, left, destination_uri, now)
         since = now + self.behaviour.visible_s
         destination_uri = sys.intern(destination_uri)  # few destinations, many interactions
         self._places[interaction_id] = _Place(destination_uri, message_id, since, before)
         if self.behaviour.dedupes:
             self._carried.add(message_id)
             self._verdicts.setdefault(message_id, Verdict("transfer_initiated", carried_out=True))
+
+    def waiting_in(self, queue_uri: str, now: float) -> int | None:
+        """Return how many wait in a queue with agents; None: it has none.
+
+        The protocol tells no client.
+        """
+        queue = self._queue(queue_uri, now)
+        if queue is None:
+            return None
+        queue.advance(now)
+        return queue.waiting
 
     def view(self, interaction_id: str, now: float) -> dict[str, Any] | None:
         """Return the body of a look-up (protocol.md, "REST"); None: the interaction does not exist."""
@@ -123,6 +140,23 @@ class GatewayModel:
     def stall(self, until: float) -> None:
         """Process no frame before `until`; frames that come meanwhile wait."""
         self._stalled_until = until
+
+    def _move(self, interaction_id: str, before: str, after: str, now: float) -> None:
+        if (left := self._queue(before, now)) is not None:
+            left.leave(interaction_id, now)
+        if (joined := self._queue(after, now)) is not None:
+            joined.arrive(interaction_id, "interaction", now)
+
+    def _queue(self, uri: str, now: float) -> WorkedQueue | None:
+        name = uri.rpartition("/")[2]
+        if not uri.startswith(QUEUES) or name not in self.options.agents:
+            return None
+        if uri not in self._queues:
+            self._queues[uri] = WorkedQueue(self.options.agents[name], self._handle_s, now)
+        return self._queues[uri]
+
+    def _handle_s(self, interaction_id: str) -> float:
+        return self.options.handle_time_s * (0.5 + self.chance.draw("handle", interaction_id))
 
     def _decide(self, message: Transfer, token: str, now: float) -> Decisions:
         subject = self._subject(message.message_id)

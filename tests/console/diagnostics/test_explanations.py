@@ -144,7 +144,7 @@ def test_all_codes_are_listed_with_their_rule():
         (["r002"], 0, "R002: "),
         (["R002", "S001"], 0, "S001: "),
         ([], 0, "Y014"),
-        (["R0002"], 2, "did you mean R002?"),
+        (["R02"], 2, "did you mean R012?"),
         (["bandwidth"], 2, "unknown code 'bandwidth'"),
     ],
 )

@@ -7,6 +7,7 @@ from enum import Enum, auto
 
 from runner.core.lenient_json import decode_json
 from runner.core.transfer.message import GatewayNote, harmless
+from runner.gateways.genesys_cloud.protocol.observations import Observation, read_observation
 
 PING = '{"message":"ping"}'
 """The frame that the platform answers with a pong."""
@@ -34,7 +35,7 @@ class Changed:
     body: dict[str, object]
 
 
-def read_frame(frame: str | bytes) -> Signal | Changed | GatewayNote:
+def read_frame(frame: str | bytes) -> Signal | Changed | Observation | GatewayNote:
     """Read one frame; an unknown one becomes a `GatewayNote`, never an error."""
     if isinstance(frame, bytes):
         return GatewayNote("a binary frame", harmless(repr(frame)))
@@ -54,6 +55,7 @@ def read_frame(frame: str | bytes) -> Signal | Changed | GatewayNote:
     return (
         signal
         or _changed(topic, message.get("eventBody"))
+        or read_observation(topic, message.get("eventBody"))
         or GatewayNote("no event", harmless(frame))
     )
 

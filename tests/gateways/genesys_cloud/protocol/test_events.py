@@ -46,7 +46,7 @@ def test_a_change_names_its_conversation(kind: str):
         ("[]", "no topic"),
         ("{}", "no topic"),
         (frame(7), "no topic"),
-        (frame("v2.users.u.presence", {"id": "x"}), "no event"),
+        (frame("v2.users.u.activity", {"id": "x"}), "no event"),
         (frame("v2.users.u.conversations", {"id": 7}), "no event"),
         (frame("v2.users.u.conversations", {}), "no event"),
         (frame("v2.system.token_revoked_not"), "no event"),

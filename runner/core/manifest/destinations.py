@@ -1,0 +1,86 @@
+"""Limits of single destinations, and which one holds for a URI (operations.md, "Capacity of the destinations")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from runner.core.gates import Bound
+from runner.core.transfer.canonical_form import canonical_destination
+
+ANY = "*"
+
+FIGURES = ("waiting", "on_queue")
+"""What `while` may bound of a queue: numbers."""
+
+STATES = ("presence", "routing_status")
+"""What `while` may require of a user: texts, in lower case."""
+
+GIVE_UP_S = 1800.0
+"""How long a destination may be full before its transfers are given up, by default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationLimits:
+    """One entry of `destinations`; its limits are of each destination that `pattern` matches."""
+
+    pattern: str  # a destination URI, or the beginning of one and `*`
+    rate_per_s: float | None = None
+    in_flight: int | None = None
+    bounds: Mapping[str, Bound] = field(default_factory=dict)  # by names of `FIGURES`
+    states: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by names of `STATES`
+    give_up_s: float = GIVE_UP_S
+    source: str = ""  # "file:line"
+    written: str = ""  # the pattern as the manifest has it, if a name was looked up
+
+    @property
+    def observes(self) -> bool:
+        """Whether the destination has to be observed."""
+        return bool(self.bounds or self.states)
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationTable:
+    """The entries of `destinations`. The most specific one holds alone; nothing is merged."""
+
+    entries: tuple[DestinationLimits, ...] = ()
+    _exact: Mapping[str, DestinationLimits] = field(init=False, repr=False, compare=False)
+    _prefixes: tuple[tuple[str, DestinationLimits], ...] = field(
+        init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        exact = {key_of(each.pattern): each for each in self.entries if not is_open(each.pattern)}
+        prefixes = [(each.pattern[:-1], each) for each in self.entries if is_open(each.pattern)]
+        prefixes.sort(key=lambda pair: -len(pair[0]))
+        object.__setattr__(self, "_exact", exact)
+        object.__setattr__(self, "_prefixes", tuple(prefixes))
+
+    def __bool__(self) -> bool:
+        return bool(self.entries)
+
+    def limits_of(self, uri: str) -> DestinationLimits | None:
+        """Return the limits of a destination; None: only the gateway's hold."""
+        key = key_of(uri)
+        found = self._exact.get(key)
+        if found is not None:
+            return found
+        return next((each for start, each in self._prefixes if key.startswith(start)), None)
+
+    def observed(self, uris: Iterable[str]) -> list[str]:
+        """Return those destinations that have to be observed, in their order."""
+        limits = ((uri, self.limits_of(uri)) for uri in uris)
+        return [uri for uri, each in limits if each is not None and each.observes]
+
+
+NO_LIMITS = DestinationTable()
+
+
+def key_of(uri: str) -> str:
+    """Return what two URIs of one destination have in common."""
+    return canonical_destination(uri)
+
+
+def is_open(pattern: str) -> bool:
+    """Return whether a pattern matches by the beginning of a URI."""
+    return pattern.endswith(ANY)

@@ -1,0 +1,138 @@
+"""Paces one destination: its rate, its transfers under way, what was observed of it.
+
+The limits are those of operations.md, "Capacity of the destinations"; they hold beside the gateway's.
+Times are the clock's monotonic seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from runner.core.manifest.destinations import DestinationLimits
+from runner.core.number_text import figure
+from runner.core.pacing.rate import Bucket, due_in, take_token
+
+Figures = Mapping[str, float | str | None]
+"""What was observed of a destination, by names of `destinations.FIGURES` and `STATES`."""
+
+UNTIL_CHANGED_S = math.inf
+"""The wait for a turn until something else happens: a transfer ends, a figure comes."""
+
+WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationPace:
+    """The state of one destination.
+
+    `under_way` transfers have begun and have no outcome. `unseen` are those of ours that the last
+    figures may not count yet: those under way when they came, and those begun since. `is_heading`: a
+    transfer has its turn, and its frame has not left; at a destination with a rate only one at a
+    time has.
+    """
+
+    limits: DestinationLimits
+    bucket: Bucket
+    under_way: int = 0
+    unseen: int = 0
+    is_heading: bool = False
+    figures: Figures | None = None  # None: not known
+
+    @classmethod
+    def at_start(cls, limits: DestinationLimits, *, began: float) -> DestinationPace:
+        """Return the state of a destination to which nothing was sent in a run that `began` then.
+
+        The first frame is due an interval later: the last one of a killed run may have left just
+        before.
+        """
+        rate = limits.rate_per_s
+        return cls(limits, Bucket(0.0 if rate is None else began + 1 / rate))
+
+    def until_turn_s(self, now: float) -> float:
+        """Return the seconds until one more transfer may begin; 0.0: now."""
+        limits = self.limits
+        if limits.in_flight is not None and self.under_way >= limits.in_flight:
+            return UNTIL_CHANGED_S
+        if self.why_shut() is not None:
+            return UNTIL_CHANGED_S
+        if limits.rate_per_s is None:
+            return 0.0
+        return UNTIL_CHANGED_S if self.is_heading else self._due_s(now, limits.rate_per_s)
+
+    def may_leave(self, now: float) -> bool:
+        """Return whether the frame of a transfer that has its turn may leave now."""
+        rate = self.limits.rate_per_s
+        return rate is None or self._due_s(now, rate) <= 0
+
+    def why_shut(self) -> str | None:
+        """Return what observed figure lets nothing begin, or which one is missing; None: nothing."""
+        if not self.limits.observes:
+            return None
+        if self.figures is None:
+            return "its figures are not known"
+        return self._why_out_of_bounds() or self._why_absent(self.figures)
+
+    def _why_out_of_bounds(self) -> str | None:
+        for name, bound in self.limits.bounds.items():
+            value = self._number(name)
+            if value is None:
+                return f"{name} is not known"
+            if not bound.holds(value):
+                return f"{name} is {figure(value)}, not {bound.text}"
+        return None
+
+    def _why_absent(self, figures: Figures) -> str | None:
+        for name, wanted in self.limits.states.items():
+            state = figures.get(name)
+            if not isinstance(state, str):
+                return f"{name} is not known"
+            if state not in wanted:
+                return f"{name} is {state}, not {' or '.join(sorted(wanted))}"
+        return None
+
+    def begun(self) -> DestinationPace:
+        """Return the state after a transfer had its turn."""
+        return replace(self, under_way=self.under_way + 1, unseen=self.unseen + 1, is_heading=True)
+
+    def headed(self) -> DestinationPace:
+        """Return the state after a transfer that is under way had its turn once more."""
+        return replace(self, is_heading=True)
+
+    def left(self, now: float) -> DestinationPace:
+        """Return the state after a frame left: its token is taken."""
+        rate, bucket = self.limits.rate_per_s, self.bucket
+        if rate is not None:
+            bucket, _ = take_token(bucket, now=now, rate_per_s=rate, burst=1)
+        return replace(self, bucket=bucket, is_heading=False)
+
+    def turned_back(self) -> DestinationPace:
+        """Return the state after a transfer gave up its turn without a frame."""
+        return replace(self, is_heading=False)
+
+    def ended(self, *, has_moved: bool) -> DestinationPace:
+        """Return the state after a transfer ended, or waits beside.
+
+        One that moved somebody is counted until the next figures do.
+        """
+        unseen = self.unseen if has_moved else max(0, self.unseen - 1)
+        return replace(self, under_way=self.under_way - 1, unseen=unseen)
+
+    def observed(self, figures: Figures | None) -> DestinationPace:
+        """Return the state with new figures; None: they are not known any more."""
+        return replace(self, figures=figures, unseen=self.under_way)
+
+    def is_at_rest(self, now: float) -> bool:
+        """Return whether nothing is lost if the state is forgotten."""
+        return not (self.under_way or self.limits.observes) and self.bucket.tat <= now
+
+    def _due_s(self, now: float, rate_per_s: float) -> float:
+        return due_in(self.bucket, now=now, rate_per_s=rate_per_s, burst=1)
+
+    def _number(self, name: str) -> float | None:
+        assert self.figures is not None  # noqa: S101 - asked only where there are some
+        value = self.figures.get(name)
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            return None
+        return value + self.unseen if name == WAITING else float(value)

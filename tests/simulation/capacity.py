@@ -1,0 +1,83 @@
+"""Limits of destinations in a simulated world: what a seed draws, and what is observed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from runner.core.gates import parse_bound
+from runner.core.manifest.destinations import NO_LIMITS, DestinationLimits, DestinationTable
+from runner.core.pacing.destinations import Figures
+from runner.gateways.interaction_transfer.driver import InteractionWebSocket
+from runner.ports import GatewayListener
+from runner.ports.gateway import Observed
+from tests.simulation.life import Life
+from tests.simulation.simulation import Simulation
+
+SHARE = 0.3
+"""How many worlds have limits of destinations."""
+
+
+def draw_capacity(simulation: Simulation, *, only_in_flight: bool = False) -> DestinationTable:
+    """Draw the limits that hold for every destination; mostly none do."""
+    chance = simulation.chance("capacity")
+    if chance.random() >= SHARE:
+        return NO_LIMITS
+    if only_in_flight:
+        limits = DestinationLimits(pattern="*", in_flight=chance.choice((1, 2, 3)))
+        return DestinationTable((limits,))
+    is_observed = chance.random() < 0.5
+    limits = DestinationLimits(
+        pattern="*",
+        rate_per_s=chance.choice((None, 0.5, 2.0, 10.0)),
+        in_flight=chance.choice((None, 1, 3)),
+        bounds={"waiting": parse_bound("< 4")} if is_observed else {},
+        give_up_s=chance.choice((5.0, 30.0)),
+    )
+    return DestinationTable((limits,))
+
+
+def without_figures(table: DestinationTable) -> DestinationTable:
+    """Return the limits of a fine day, on which everybody is to be moved."""
+    return DestinationTable(tuple(replace(each, bounds={}) for each in table.entries))
+
+
+class ObservedWebSocket(InteractionWebSocket):
+    """The driver, with a queue at each destination that fills and is worked off by chance."""
+
+    life: Life
+
+    def observe(self, destinations: Sequence[str], observed: Observed) -> None:
+        """Keep whom to tell."""
+        self._told = (destinations, observed)
+
+    def ask_again(self) -> None:
+        """Do nothing: figures come anyway."""
+
+    async def figures_of(self, destination: str) -> Figures:
+        """Return nothing: no gate asks."""
+        del destination
+        return {}
+
+    async def open(self, listener: GatewayListener) -> None:
+        """Open, and tell figures from then on."""
+        await super().open(listener)
+        if hasattr(self, "_told"):
+            self._telling = asyncio.create_task(self._tell())
+
+    async def close(self) -> None:
+        """Close, and tell nothing any more."""
+        if hasattr(self, "_telling"):
+            self._telling.cancel()
+            await asyncio.gather(self._telling, return_exceptions=True)
+        await super().close()
+
+    async def _tell(self) -> None:
+        destinations, observed = self._told
+        chance = self.life.simulation.chance(f"figures of run {self.life.number}")
+        while True:
+            for uri in destinations:
+                known = chance.random() < 0.8
+                observed(uri, {"waiting": float(chance.choice((0, 0, 2, 3, 9)))} if known else None)
+            await asyncio.sleep(chance.choice((0.2, 1.0, 6.0)))
