@@ -16,7 +16,7 @@ from runner.core.approval.decision import (
 from runner.core.approval.ssh_key import PublicKey, fingerprint
 from runner.core.approval.ssh_signature import SshSignature
 from runner.core.approval.wire import Malformed, string
-from tests.core.approval.test_ssh_signature import ED25519, armored, blob
+from tests.core.approval.signature_files import ED25519, armored, blob
 
 ALICE = Signer(("alice@x", "alice"), ED25519, 1)
 

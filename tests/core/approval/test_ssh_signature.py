@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import struct
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,8 +22,8 @@ from runner.core.approval.ssh_signature import (
     parse_signature,
 )
 from runner.core.approval.wire import Malformed, string
+from tests.core.approval.signature_files import ED25519, armored, blob
 
-ED25519 = string(b"ssh-ed25519") + string(bytes(32))
 POINT = b"\x04" + bytes(64)
 MODULUS = (1 << 2047) + 1
 
@@ -37,24 +34,6 @@ def mpint(number: int) -> bytes:
 
 def rsa(modulus: int = MODULUS) -> bytes:
     return string(b"ssh-rsa") + mpint(65537) + mpint(modulus)
-
-
-def armored(blob: bytes) -> bytes:
-    text = base64.encodebytes(blob)
-    return b"-----BEGIN SSH SIGNATURE-----\n" + text + b"-----END SSH SIGNATURE-----\n"
-
-
-def blob(
-    *,
-    magic: bytes = b"SSHSIG",
-    version: int = 1,
-    namespace: bytes = b"runner-plan",
-    hash_name: bytes = b"sha512",
-    made: bytes = string(b"ssh-ed25519") + string(bytes(64)),
-    end: bytes = b"",
-) -> bytes:
-    parts = (ED25519, namespace, b"", hash_name, made)
-    return magic + struct.pack(">I", version) + b"".join(map(string, parts)) + end
 
 
 def test_a_signature_has_its_parts():

@@ -19,7 +19,7 @@ from runner.journal.postgres.server_identity import ServerIdentity, server_of
 from runner.ports.history import NO_PROVENANCE, Provenance
 from tests.journal.builders import ORIGIN, manifest_rows, note
 from tests.journal.contract.journals import started
-from tests.journal.postgres.test_lanes import Clock, Database
+from tests.journal.postgres.lanes import Clock, Database
 from tests.postgres_server import fresh_database
 
 HERE = ServerIdentity("7391", 3)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -25,50 +23,8 @@ from runner.journal.postgres.store import Store
 from runner.ports.journal_access import Lane
 from tests.journal.builders import ORIGIN, manifest_rows, note
 from tests.journal.contract.journals import started
-from tests.postgres_server import execute, fresh_database
-
-TTL_S = 15.0
-
-
-@dataclass
-class Clock:
-    """A clock that goes on only where it is told to."""
-
-    at: float = 100.0
-
-    def __call__(self) -> float:
-        return self.at
-
-    def sleep(self, seconds: float) -> None:
-        self.at += seconds
-
-
-@dataclass
-class Database:
-    """A database with the lane `edge`."""
-
-    url: str
-    open: ExitStack = field(default_factory=ExitStack)
-
-    @property
-    def journal(self) -> PostgresJournal:
-        return PostgresJournal(JournalLocation(f"{self.url}&lane=edge"))
-
-    def lock(self, clock: Clock) -> LaneLock:
-        lock = LaneLock(JournalUrl.parse(f"{self.url}&lane=edge"), ttl_s=TTL_S, clock=clock)
-        return self.open.enter_context(lock)
-
-    def owned(self, clock: Clock, *, timeout_s: float = 0.0) -> Store:
-        lock = self.lock(clock)
-        lock.acquire(timeout_s, clock.sleep)
-        return lock.open_store(environment="production", origin=ORIGIN)
-
-    def ask(self, query: str) -> list[tuple[object, ...]]:
-        return execute(self.url, query)
-
-    def bodies(self) -> list[dict[str, object]]:
-        rows = self.ask("SELECT body FROM runner.events ORDER BY seq")
-        return [json.loads(str(body)) for (body,) in rows]
+from tests.journal.postgres.lanes import TTL_S, Clock, Database
+from tests.postgres_server import fresh_database
 
 
 @pytest.fixture
