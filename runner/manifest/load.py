@@ -30,7 +30,7 @@ from runner.manifest.reference_resolver import ReferenceResolver
 from runner.manifest.rows.transfer_stream import RowSink, TransferReader
 from runner.manifest.schema.check import Document, check_schema
 from runner.manifest.secret_lines import hide_secrets
-from runner.manifest.secret_references import Secrets
+from runner.manifest.secret_references import SecretPolicy
 from runner.manifest.sections.approvals import check_approvals
 from runner.manifest.sections.callbacks import build_callbacks, check_callbacks
 from runner.manifest.sections.destinations import build_destinations, check_destinations
@@ -130,7 +130,7 @@ def _load(
     references = ReferenceResolver(document, gateway, problems)
     transfers = TransferReader(document, references, sink, problems, driver_of(document, name))
     transfers.read()
-    secrets = Secrets.for_options(offline=offline, without=overrides.without_secrets)
+    secrets = SecretPolicy.for_options(offline=offline, without=overrides.without_secrets)
     chosen: Environment | None = None
     if name and overrides.own is not None:
         chosen = overrides.own.environment_for(document, name, problems)

@@ -18,7 +18,7 @@ from runner.core.gates import Gate
 from runner.core.manifest.model import Callback, Environment, Limits
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document, check_schema
-from runner.manifest.secret_references import Secrets
+from runner.manifest.secret_references import SecretPolicy
 from runner.manifest.sections.callbacks import build_callbacks, check_callbacks
 from runner.manifest.sections.environment import (
     addresses_of,
@@ -52,7 +52,7 @@ class OwnSections:
     def environment(self, name: str) -> Environment:
         """Return an environment with its secrets. Raises `ManifestInvalid`."""
         problems = Collector()
-        built = build_environment(self.document, name, problems, secrets=Secrets.ALL)
+        built = build_environment(self.document, name, problems, secrets=SecretPolicy.ALL)
         if built is None or problems.failed:
             raise ManifestInvalid(problems.sorted(str(self.path)))
         return built
@@ -91,7 +91,7 @@ class OwnSections:
         if problems.failed:
             return {}
         mine = Collector()
-        built = build_callbacks(self.document, environment, used, mine, secrets=Secrets.ALL)
+        built = build_callbacks(self.document, environment, used, mine, secrets=SecretPolicy.ALL)
         if mine.failed:
             raise ManifestInvalid(mine.sorted(str(self.path)))
         return built

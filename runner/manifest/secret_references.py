@@ -28,7 +28,7 @@ _RELATIVE_PATHS = "relative paths start at the manifest's folder; check path and
 _UNDECODED = re.compile("[\ud800-\udfff]")
 
 
-class Secrets(Enum):
+class SecretPolicy(Enum):
     """Which secret references are resolved; the schema has checked their form."""
 
     ALL = "all"

@@ -13,8 +13,8 @@ from runner.core.urls import is_loopback
 from runner.core.webhook import check_webhook_secret
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document
-from runner.manifest.secret_references import Secrets
-from runner.manifest.sections.environment import resolve_reference
+from runner.manifest.secret_references import SecretPolicy
+from runner.manifest.sections.secrets import resolve_reference
 from runner.manifest.url_check import check_address
 
 NOWHERE = "https://unresolved.invalid/"
@@ -39,7 +39,7 @@ def build_callbacks(
     used: Collection[str],
     problems: Collector,
     *,
-    secrets: Secrets,
+    secrets: SecretPolicy,
 ) -> Mapping[str, Callback]:
     """Return the callbacks that may be called: the used ones, and those without secrets.
 
@@ -75,7 +75,7 @@ def _url(
     environment: Environment,
     problems: Collector,
     *,
-    secrets: Secrets,
+    secrets: SecretPolicy,
 ) -> str | Secret:
     """Return the address, as it is written or as its reference says.
 
@@ -96,7 +96,7 @@ def _url(
 
 
 def _headers(
-    document: Document, written: Mapping[str, Any], problems: Collector, *, secrets: Secrets
+    document: Document, written: Mapping[str, Any], problems: Collector, *, secrets: SecretPolicy
 ) -> Mapping[str, str | Secret]:
     """Return the headers, with the secrets that some refer to."""
     given = written.get("headers", {})

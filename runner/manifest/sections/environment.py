@@ -24,7 +24,8 @@ from runner.drivers import driver_names, driver_of_platform, find_driver, platfo
 from runner.manifest.problem_collector import Collector
 from runner.manifest.regular_file import open_regular
 from runner.manifest.schema.check import Document
-from runner.manifest.secret_references import Secrets, Unresolvable, resolve_secret
+from runner.manifest.secret_references import SecretPolicy
+from runner.manifest.sections.secrets import resolve_reference
 from runner.manifest.suggestions import list_names, nearest, offer
 from runner.manifest.url_check import check_address
 
@@ -207,7 +208,7 @@ def driver_of(document: Document, name: str | None) -> DriverTraits:
 
 
 def build_environment(
-    document: Document, name: str, problems: Collector, *, secrets: Secrets
+    document: Document, name: str, problems: Collector, *, secrets: SecretPolicy
 ) -> Environment | None:
     """Return the environment `name` with its secrets resolved, or None if it is faulty."""
     found = document.section("environments").get(name)
@@ -300,33 +301,12 @@ def _credential(
     field: str,
     problems: Collector,
     *,
-    secrets: Secrets,
+    secrets: SecretPolicy,
 ) -> Secret | None:
     credentials = environment.get("credentials")
     if credentials is None:
         return None  # reported already
     return resolve_reference(document, credentials, field, problems, secrets=secrets)
-
-
-def resolve_reference(
-    document: Document,
-    holder: Mapping[str, Any],
-    field: str,
-    problems: Collector,
-    *,
-    secrets: Secrets,
-) -> Secret | None:
-    """Return the secret of the reference `field` of `holder`, or add a problem (R007)."""
-    if secrets is Secrets.NONE:
-        return None
-    folder = Path(document.tree.source.name).parent
-    try:
-        return resolve_secret(holder[field], folder, offline=secrets is Secrets.OFFLINE)
-    except Unresolvable as error:
-        at = next(iter(holder[field]))
-        place = document.where(holder, field, at, *([0] if at == "command" else []))
-        problems.add(Problem("R007", f"`{field}`: {error}", place, error.fix))
-        return None
 
 
 def _ca_file(document: Document, environment: Mapping[str, Any], problems: Collector) -> str | None:

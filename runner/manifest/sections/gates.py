@@ -21,8 +21,8 @@ from runner.core.manifest.quantity import parse_duration
 from runner.core.urls import is_loopback
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document
-from runner.manifest.secret_references import Secrets
-from runner.manifest.sections.environment import resolve_reference
+from runner.manifest.secret_references import SecretPolicy
+from runner.manifest.sections.secrets import resolve_reference
 from runner.manifest.suggestions import offer
 from runner.manifest.url_check import check_address
 
@@ -67,7 +67,7 @@ def _check_names(document: Document, problems: Collector) -> None:
 
 
 def build_gates(
-    document: Document, environment: Environment, problems: Collector, *, secrets: Secrets
+    document: Document, environment: Environment, problems: Collector, *, secrets: SecretPolicy
 ) -> Mapping[str, Gate]:
     """Return the gates; the schema has accepted them."""
     return {
@@ -130,7 +130,7 @@ def _bounds(written: Mapping[str, str]) -> Mapping[str, Bound]:
 
 
 def _headers(
-    written: Mapping[str, Any], document: Document, problems: Collector, secrets: Secrets
+    written: Mapping[str, Any], document: Document, problems: Collector, secrets: SecretPolicy
 ) -> Mapping[str, Any]:
     """Return the headers, with the secrets that some refer to."""
     found: dict[str, Any] = {}

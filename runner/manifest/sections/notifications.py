@@ -8,12 +8,12 @@ from runner.core.diagnostics.problem import Problem, Severity
 from runner.core.manifest.model import NOTIFICATION_EVENTS, Environment, Notification
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document
-from runner.manifest.secret_references import Secrets
-from runner.manifest.sections.environment import resolve_reference
+from runner.manifest.secret_references import SecretPolicy
+from runner.manifest.sections.secrets import resolve_reference
 
 
 def build_notifications(
-    document: Document, environment: Environment, problems: Collector, *, secrets: Secrets
+    document: Document, environment: Environment, problems: Collector, *, secrets: SecretPolicy
 ) -> tuple[Notification, ...]:
     """Return the addresses, resolved; a rehearsal does without those that cannot be."""
     written = document.tree.root.get("notify", [])
