@@ -61,8 +61,7 @@ def transfers() -> Iterator[TransferRecord]:
         if (kind := TROUBLES.get(number)) is not None:
             made = samples.transfer(kind)
             identity = samples.transfer(number)
-            yield replace(
-                made,
+            yield made._replace(
                 key=identity.key,
                 interaction_id=identity.interaction_id,
                 source=identity.source,
@@ -71,9 +70,9 @@ def transfers() -> Iterator[TransferRecord]:
             continue
         made = samples.transfer(number, succeed=True)
         latency_ms = round(28 + chance.lognormvariate(3.4, 0.8), 1)
-        attempt = replace(made.attempts[0], latency_ms=latency_ms)
+        attempt = made.attempts[0]._replace(latency_ms=latency_ms)
         negotiated = samples.OPUS if number % 5 == 0 else made.media_requested
-        yield replace(made, latency_ms=latency_ms, attempts=(attempt,), media_negotiated=negotiated)
+        yield made._replace(latency_ms=latency_ms, attempts=(attempt,), media_negotiated=negotiated)
 
 
 def figures() -> Figures:

@@ -382,13 +382,14 @@ def test_outcomes_differ_without_colours(opened: Open):
     [
         ("mixed", "light", 1440),
         ("mixed", "dark", 1440),
-        ("mixed", "light", 390),
+        ("mixed", "light", 320),
+        ("mixed", "light", 960),
         ("planned", "light", 1440),
         ("planned", "dark", 390),
         ("hostile", "dark", 1440),
     ],
 )
-def test_axe_finds_nothing_serious(opened: Open, name: str, scheme: str, width: int):
+def test_axe_finds_nothing(opened: Open, name: str, scheme: str, width: int):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     source = getattr(samples, name)()
     page = opened(source, color_scheme=scheme, viewport={"width": width, "height": 900})
@@ -396,5 +397,4 @@ def test_axe_finds_nothing_serious(opened: Open, name: str, scheme: str, width: 
     if source.manifest is not None:
         page.locator("#manifest summary").click()
     violations = axe.run(page).response["violations"]
-    serious = [v for v in violations if v["impact"] in {"serious", "critical"}]
-    assert serious == [], json.dumps(serious, indent=1)[:4000]
+    assert violations == [], json.dumps(violations, indent=1)[:4000]
