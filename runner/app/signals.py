@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +26,10 @@ SIGNALS = {
 }
 
 
+ECHO_S = 0.05
+"""Within this time the same signal again is the same: timeout(1) sends it to the program and to its group."""
+
+
 class Signals:
     """Raises `Interrupted` for a signal outside a run; within a run, drains it."""
 
@@ -42,7 +47,7 @@ class Signals:
         from asyncio import get_running_loop  # noqa: PLC0415 - only a run has a loop
 
         loop = get_running_loop()
-        received: list[signal.Signals] = []
+        received: list[tuple[signal.Signals, float]] = []
         for number in SIGNALS:
             loop.add_signal_handler(number, self._stop, stop, observer, number, received)
         try:
@@ -108,10 +113,12 @@ class Signals:
         stop: StopSignal,
         observer: Observer,
         number: signal.Signals,
-        received: list[signal.Signals],
+        received: list[tuple[signal.Signals, float]],
     ) -> None:
-        code = SIGNALS[number]
-        received.append(number)
+        code, now = SIGNALS[number], time.monotonic()
+        if received and received[0][0] == number and now - received[0][1] < ECHO_S:
+            return
+        received.append((number, now))
         if len(received) > 1:  # a second signal: end immediately; the journal is intact
             observer.warned(
                 "ended at once; what was in flight is in doubt: apply again to look it up",

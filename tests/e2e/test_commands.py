@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import xml.etree.ElementTree as ET
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -17,7 +19,10 @@ from tests.e2e.harness import PATIENCE_S, ROOT, Harness, ids, manifest, started,
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 
-MANIFESTS = sorted((ROOT / "manifests").glob("*.yaml"))
+WAITING = "guarded-cutover"
+"""It waits for a person, who is below."""
+
+MANIFESTS = sorted(path for path in (ROOT / "manifests").glob("*.yaml") if path.stem != WAITING)
 NO_SOCKETS = """
 import sys
 
@@ -38,6 +43,20 @@ def test_every_example_applies(path: Path, harness: Harness):
     assert ended.code == 0, ended.err
     [latest] = (harness.folder / "reports").glob("*/latest")
     harness.report(latest).check(0)
+
+
+def test_the_guarded_cut_over_applies_once_a_person_confirms(harness: Harness):
+    path = ROOT / "manifests" / f"{WAITING}.yaml"
+    with harness.started("apply", path, "--journal", "j.db") as process:
+        while process.poll() is None:
+            harness.run("control", "continue", "--journal", "j.db")
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(1)
+    assert process.returncode == 0
+    report = harness.newest_report(WAITING)
+    report.check(0)
+    assert report.json["destinations"]
+    assert [gate["verdict"] for gate in report.json["gates"]][:1] == ["pass"]
 
 
 def test_a_dry_run_opens_no_socket_and_starts_no_process(gateway: Gateway, harness: Harness):

@@ -195,11 +195,13 @@ def test_a_batch_that_was_handed_over_goes_on_where_it_stood(gateway: Gateway, h
         first.communicate()
         assert first.returncode == 0
     with harness.started("worker", "--config", configured(harness, content, worker="w2")) as second:
-        while (shown := harness.run("control", "show", "--output", "json")).code:
+        state: dict[str, Any] = {}
+        while state.get("stage") is None:  # until its wave has begun
             assert second.poll() is None
-        state = json.loads(shown.out)["answers"][0]["state"]
-        assert state["paused"] == "paused by database role postgres: full"
+            shown = harness.run("control", "show", "--output", "json")
+            state = json.loads(shown.out)["answers"][0]["state"] if not shown.code else {}
         assert state["stage"] == "wave 2 of 2"
+        assert state["paused"] == "paused by database role postgres: full"
         assert len(gateway.frames) == 6
         assert harness.run("control", "resume").code == 0
         while "ended; exit code 5" not in harness.run("status", "--fleet").out:
