@@ -350,6 +350,8 @@ def _sign_audit(ran: Callable[..., tuple[int, str]], folder: Path, keys: dict[st
     code, said = ran(*check)
     assert (code, "signed by alice@example.net" in said) == (0, True)
     assert ran(*check, "--required", "2")[0] == 1
+    code, said = ran("audit", "verify", "latest", "--required", "2")
+    assert (code, "--signers FILE" in said) == (2, True)
     assert ran("audit", "sign", "latest", "--key", str(keys["bob"]))[0] == 0
     assert ran(*check, "--required", "2")[0] == 0
     latest = folder / "reports/move/latest"
