@@ -93,7 +93,7 @@ def apply(
     from runner.app import apply as use_case
     from runner.app.compose_result import result_of
     from runner.app.plan import read_manifest
-    from runner.app.plan_check import as_planned
+    from runner.app.plan_check import as_planned, with_run_named
     from runner.app.signals import Signals
     from runner.cli.confirmation import ask_beside_run
     from runner.cli.output import boundary
@@ -115,6 +115,7 @@ def apply(
     with boundary(console, path), summarizing(console, path), Staging() as staging:
         began = time.monotonic()
         loaded, warnings = read_manifest(request, staging)
+        request = with_run_named(request, loaded)
         console.show_problems(warnings, path.parent, result=False)
         with console.watching() as observer, _metrics(metrics_file, loaded, observer) as ended:
             again = apply_again(request.arguments(loaded))
