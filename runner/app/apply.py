@@ -285,8 +285,8 @@ class _Run:
         run_no = self._store.run_no
         elsewhere = history.doubts_elsewhere(run_no)
         parts = [
+            end.explanation,  # first: it is the reason of what was not begun
             self._found.explanation,
-            end.explanation,
             run_record.doubts_elsewhere_text(elsewhere),
         ]
         explanation = "; ".join(filter(None, parts))
