@@ -357,6 +357,7 @@ def _sign_audit(ran: Callable[..., tuple[int, str]], folder: Path, keys: dict[st
     latest = folder / "reports/move/latest"
     [signature] = (each for each in latest.glob("*.sig") if _is_of(each, latest, keys["bob"]))
     assert signature.name.startswith("head.json.")
+    assert "none.json does not exist" in ran("approvals", "none.json")[1]
     code, said = ran("report", "latest")
     assert (code, "--out FOLDER" in said) == (2, True)
     assert ran(*check)[0] == 0

@@ -251,6 +251,7 @@ def _show_dry_run(
         render_resolutions,
         resolutions_to_json,
     )
+    from runner.core.exit_code import ExitCode
 
     run_id, doubts = doubts_of(location, run)
     by_key = {doubt.key: doubt for doubt in doubts}
@@ -274,6 +275,8 @@ def _show_dry_run(
         run_id, dry_run=True, resolved=would, refused=refused, callbacks=0, doubts_left=len(doubts)
     )
     console.show(render_resolutions, resolutions_to_json, shown)
+    if refused:
+        raise SystemExit(ExitCode.FAILURES)
 
 
 def _ask_one_by_one(console: Console, location: JournalLocation, run: str, wait_s: float) -> None:
