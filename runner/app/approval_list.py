@@ -24,7 +24,8 @@ def list_approvals(path: Path, environ: Mapping[str, str]) -> ApprovalResult:
     """
     request = as_planned(RunOptions(path, validate_only=True, without_secrets=True))
     if (plan := request.plan) is None:
-        raise UsageError(f"{path} is not a plan; make one with `plan --out`")
+        is_there = "is not a plan" if path.exists() else "does not exist"
+        raise UsageError(f"{path} {is_there}; make a plan with `plan --out`")
     with Staging() as staging:
         manifest, _ = read_manifest(replace(request, only=(), exclude=()), staging)
     judged = judge_plan(plan, requirements_of(manifest, environ), now_s=time.time())

@@ -27,9 +27,10 @@ from runner.manifest.regular_file import open_regular
 from runner.manifest.signers_file import read_signers
 from runner.report.formats.registry import FORMATS
 from runner.report.safe_folder import open_folder
+from runner.report.writer import SIGNED_HEAD
 from runner.signatures.ssh_keygen import sign
 
-HEAD_NAME = "head.json"
+HEAD_NAME = SIGNED_HEAD
 """The file that is signed: where the chain ends, and the digests of the reports."""
 
 KIND = "runner-audit-head"

@@ -56,8 +56,14 @@ class Controlled:
 
 def parse_words(words: Sequence[str], for_: str | None, reason: str | None) -> GivenCommand:
     """Return `[RUN] COMMAND [VALUE]` as a command. Raises `UsageError`."""
-    run, rest = (None, words) if words and words[0] in set(CommandName) else (words[0], words[1:])
-    if not rest or len(rest) > 2:  # noqa: PLR2004 - a command and its value
+    is_command = words[0].replace("_", "-") in set(CommandName)
+    run, rest = (None, words) if is_command else (words[0], words[1:])
+    if not rest:
+        names = ", ".join(CommandName)
+        raise UsageError(
+            f"{words[0]!r} is none of the commands: {names}; a run's id needs one after it"
+        )
+    if len(rest) > 2:  # noqa: PLR2004 - a command and its value
         raise UsageError(
             "write a command, after the run's id if it is not the latest:"
             " `runner control pause`, `runner control RUN rate 10/s`"

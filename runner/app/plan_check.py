@@ -114,6 +114,22 @@ def _only_help(pattern: str, staging: Staging) -> str:
     return f"it is compared with whole keys, such as {some}; `*` stands for any characters"
 
 
+def with_run_named(request: RunOptions, manifest: Manifest) -> RunOptions:
+    """Return the request with the run of `--of latest` by its id.
+
+    A plan file, the report and the next steps repeat the option. By the time that one of them is
+    used, `latest` is this very run, and what it left unsent would never be chosen again. Raises
+    `UsageError` for a journal without runs, `StorageError` if it cannot be read.
+    """
+    if request.of != LATEST:
+        return request
+    journal = request.journal_access(manifest)
+    if not journal.exists():
+        return request
+    with journal.open_history() as history:
+        return replace(request, of=history.run(LATEST).record.id)
+
+
 def plan_rows(
     request: RunOptions, manifest: Manifest, staging: Staging, journal: JournalAccess
 ) -> None:

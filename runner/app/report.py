@@ -22,7 +22,7 @@ from runner.report.formats.registry import FORMATS, Write, format_named, format_
 from runner.report.model import AuditEnd, Content, build_content
 from runner.report.pdf import PDF, write_pdf
 from runner.report.safe_folder import LATEST, Folder, open_folder
-from runner.report.writer import AUDIT, folder_name, has_latest
+from runner.report.writer import AUDIT, SIGNED_HEAD, folder_name, has_latest
 
 PIECES = 1024
 """Pieces of a report that are joined for one write: a report is rendered in many small ones."""
@@ -79,7 +79,7 @@ def render_again(
     Without `report_dir`, the folder is the one that the run used, whatever the current folder is.
     With `json` the report folder is restored: audit.jsonl is written too, because report.json has
     its end, and `latest` points to the newest run. Raises `UsageError` for an unknown run or journal,
-    `StorageError` if a file cannot be written.
+    and for reports that were signed, `StorageError` if a file cannot be written.
     """
     with report_source(run, journal) as source:
         names = () if out is not None else (source.run.batch, folder_name(source))
@@ -89,6 +89,8 @@ def render_again(
             _root(source.run, report_dir) if out is None else run_record.report_root_of(source.run)
         )
         with open_folder(out or root, *names) as folder:
+            if out is None:
+                _keep_signed(folder.path, forms)
             end = _audit_again(source, folder) if whole else None
             content = _now(build_content(source, end))
             if out is not None:
@@ -100,6 +102,18 @@ def render_again(
         if whole:
             _link_again(content, journal, root)
         return Rendered(source.run.id, source.run.batch, tuple(files))
+
+
+def _keep_signed(folder: Path, forms: Sequence[str]) -> None:
+    """Refuse to replace reports that were signed: what is rendered now has other bytes."""
+    replaced = [
+        name for name in (format_named(form).file for form in forms) if (folder / name).exists()
+    ]
+    if replaced and (folder / SIGNED_HEAD).exists():
+        raise UsageError(
+            f"{folder} was signed, and would not be what was signed with another {replaced[0]}:"
+            " write a copy with --out FOLDER"
+        )
 
 
 def _root(run: RunRecord, report_dir: Path | None) -> Path:

@@ -20,6 +20,7 @@ from runner.app.run_record import current_user
 from runner.app.signals import Signals
 from runner.app.system_clock import SystemClock
 from runner.composition import opened_gateway, policy_of
+from runner.core.control import CONFIRM
 from runner.core.errors import StorageError
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits, Manifest
@@ -64,6 +65,7 @@ class PlannedBatch:
     checkpoints: Checkpoints
     open_control: Callable[[str | None], Control]
     prompt: Prompt = unanswered
+    confirm_by: str = CONFIRM  # the command that confirms a wave from elsewhere
     is_planned: bool = False  # held to a plan file
     so_far: BatchSoFar | None = None  # where earlier runs left the batch; None: it begins here
 
@@ -195,6 +197,7 @@ def _spec_of(batch: PlannedBatch, gates: Gates | None) -> RunSpec:
             name: gate.every_s for name, gate in manifest.gates.items() if gate.every_s is not None
         },
         prompt=batch.prompt,
+        confirm_by=batch.confirm_by,
         user=current_user(),
         is_planned=batch.is_planned,
         so_far=batch.so_far,

@@ -134,20 +134,23 @@ def _read_answer(terminal: int, question: str) -> bool:
             return False
 
 
-async def ask_beside_run(question: str, show: Callable[[str], object] | None) -> bool:
+async def ask_beside_run(
+    question: str, show: Callable[[str], object] | None, *, elsewhere: str
+) -> bool:
     """Ask for yes or no on the terminal while a run goes on.
 
     `show` shows the question above the live view; None: there is no view, and it is written to the
     terminal. A terminal that takes nothing in holds nothing up.
 
-    Without a terminal, or once it is gone, it never returns: `runner control continue` answers.
+    `elsewhere` is the command that answers in its place. Without a terminal, or once it is gone, it
+    never returns.
     """
     terminal = _open_terminal()
     if terminal is None:
         return await unanswered(question)
     try:
         os.set_blocking(terminal, False)
-        text = f"{visible(question)}\n[y/N], or: runner control continue\n"
+        text = f"{visible(question)}\n[y/N], or: {visible(elsewhere)}\n"
         if show is not None:
             show(text)
         else:

@@ -25,6 +25,9 @@ EVERY_S = 1.0
 CLOSE_S = 2.0
 """How long the end of a run waits for the last file."""
 
+BEGINNING = b"# HELP runner_"
+"""How each file begins."""
+
 
 class MetricsFile:
     """Observes a run, and keeps a file that says where it stands.
@@ -44,7 +47,12 @@ class MetricsFile:
         wall: Callable[[], float],
         warn: Callable[..., object],
     ) -> None:
-        """Check that the file can be written. Raises `UsageError` if it cannot."""
+        """Check that the file can be written, and is no other file. Raises `UsageError`."""
+        if _is_of_something_else(path):
+            raise UsageError(
+                f"--metrics-file {path} exists and is not a file of metrics, and would be replaced;"
+                " give another name, such as runner.prom"
+            )
         self._path = path
         self._metrics = _RunMetrics(labels, started_at=wall())
         self._now, self._wall = now, wall
@@ -109,6 +117,24 @@ class MetricsFile:
                 why = error.strerror or type(error).__name__
                 self._warn("the metrics file cannot be written", file=str(self._path), why=why)
             self._failed = True
+
+
+def _is_of_something_else(path: Path) -> bool:
+    """Return whether a path leads to what no run has written there: a journal, a manifest, a folder.
+
+    What cannot be read is for the check that it can be written.
+    """
+    try:
+        if not path.exists():
+            return False
+        return not path.is_file() or _beginning_of(path) not in {b"", BEGINNING}
+    except OSError:
+        return False
+
+
+def _beginning_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(BEGINNING))
 
 
 class _RunMetrics(Collector):

@@ -23,6 +23,9 @@ from runner.core.manifest.quantity import (
 from runner.core.number_text import duration
 from runner.core.pacing.waves import most_failures
 
+CONFIRM = "runner control continue"
+"""The command that confirms a wave, where the run's journal is understood."""
+
 LONGEST_REASON = 500
 """Characters of a reason that are accepted."""
 
@@ -61,11 +64,13 @@ def parse_command(
 ) -> Command:
     """Return a command from its words; raises `ValueError` that says what to write instead."""
     try:
-        command = CommandName(name)
+        command = CommandName(name.replace("_", "-"))  # as reports and `show` spell limits
     except ValueError:
         names = ", ".join(CommandName)
         raise ValueError(f"unknown command {name!r}; write one of: {names}") from None
     parse = _VALUES.get(command)
+    if command is CommandName.PAUSE and value is not None:
+        raise ValueError(f"`pause` takes its time by an option; write `pause --for {value}`")
     if (value is None) != (parse is None):
         raise ValueError(
             f"`{command}` takes no value; leave {value!r} out"

@@ -133,6 +133,11 @@ def status(journal: str | None = None, run: str | None = None) -> tuple[str, ...
     return _command(("status",), () if run is None else (run,), _options(("--journal", journal)))
 
 
+def control(journal: str, command: str) -> tuple[str, ...]:
+    """Return the command that gives `command` to the run that is going on with a journal."""
+    return _command(("control",), (command,), _options(("--journal", journal)))
+
+
 def resolve(journal: str, run: str, key: str, word: str) -> tuple[str, ...]:
     """Return the command that settles a doubt by a person's `word`: transferred or failed."""
     options = _options(("--journal", journal), ("--as", word), ("--reason", SEEN[word]))

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from runner.core.control import Bounds
+from runner.core.control import CONFIRM, Bounds
 from runner.core.errors import GatewayError
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.destinations import NO_LIMITS, DestinationTable
@@ -78,6 +78,7 @@ class RunSpec:
     gates: Gates | None = None
     gates_every_s: Mapping[str, float] = field(default_factory=dict)  # of gates that are watched
     prompt: Prompt = unanswered
+    confirm_by: str = CONFIRM  # the command that confirms a wave from elsewhere
     user: str = ""  # who runs it, for what is decided at the terminal
     is_planned: bool = False  # its limits are those of a plan that was approved
     so_far: BatchSoFar | None = None  # where earlier runs left the batch; None: it begins here
@@ -250,6 +251,7 @@ class BatchRun:
             gates=spec.gates,
             every_s=spec.gates_every_s,
             prompt=spec.prompt,
+            confirm_by=spec.confirm_by,
             longest_hold_s=rules.policy.answer_timeout_s,
             admission=self._admission,
             journal=journal,

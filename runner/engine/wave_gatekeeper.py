@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+from runner.core.control import CONFIRM
 from runner.core.gates import GateAnswer, Verdict, next_retry_s
 from runner.core.number_text import counted, duration
 from runner.core.transfer.outcome import Outcome
@@ -35,6 +36,7 @@ class WaveGatekeeper:
         gates: Gates | None,
         every_s: Mapping[str, float],
         prompt: Prompt,
+        confirm_by: str,
         longest_hold_s: float,
         admission: Admission,
         journal: Journal,
@@ -46,6 +48,7 @@ class WaveGatekeeper:
         self._gates = gates
         self._every_s = every_s
         self._prompt = prompt
+        self._confirm_by = confirm_by
         self._longest_hold_s = longest_hold_s
         self._admission = admission
         self._journal = journal
@@ -175,9 +178,9 @@ class WaveGatekeeper:
     async def _confirm(self, wave: Wave) -> None:
         self._confirmed.clear()
         self.question = self._question(wave)
-        self.waiting_for = f"`runner control continue` (confirmation of {wave})"
+        self.waiting_for = f"`{CONFIRM}` (confirmation of {wave})"
         self._observer.warned(
-            f"{wave} waits to be confirmed", command="runner control continue", last=self._last()
+            f"{wave} waits to be confirmed", command=self._confirm_by, last_wave=self._last()
         )
         fields = {"wave": wave.number, "by": "confirm"}
         await self._journal.record(Note(Note.WAVE_HELD, self._clock.wall(), fields))
@@ -219,7 +222,7 @@ class WaveGatekeeper:
         )
 
     def _question(self, wave: Wave) -> str:
-        return f"Begin {wave} ({counted(wave.size)})? So far: {self._last()}"
+        return f"Begin {wave} ({counted(wave.size)})? The last wave: {self._last()}"
 
     def _last(self) -> str:
         """Return the outcomes of the last wave, in words."""

@@ -12,6 +12,9 @@ from runner.report.formats.registry import FORMATS, Write, format_named
 from runner.report.model import AuditEnd, Content, build_content, is_dry_run
 from runner.report.safe_folder import LATEST, REPORT, Folder, open_folder
 
+SIGNED_HEAD = "head.json"
+"""The file in a report folder whose reports were signed."""
+
 AUDIT = "audit.jsonl"
 
 

@@ -350,11 +350,17 @@ def _sign_audit(ran: Callable[..., tuple[int, str]], folder: Path, keys: dict[st
     code, said = ran(*check)
     assert (code, "signed by alice@example.net" in said) == (0, True)
     assert ran(*check, "--required", "2")[0] == 1
+    code, said = ran("audit", "verify", "latest", "--required", "2")
+    assert (code, "--signers FILE" in said) == (2, True)
     assert ran("audit", "sign", "latest", "--key", str(keys["bob"]))[0] == 0
     assert ran(*check, "--required", "2")[0] == 0
     latest = folder / "reports/move/latest"
     [signature] = (each for each in latest.glob("*.sig") if _is_of(each, latest, keys["bob"]))
     assert signature.name.startswith("head.json.")
+    assert "none.json does not exist" in ran("approvals", "none.json")[1]
+    code, said = ran("report", "latest")
+    assert (code, "--out FOLDER" in said) == (2, True)
+    assert ran(*check)[0] == 0
     with (latest / "report.html").open("a") as file:
         file.write(" ")
     code, said = ran("audit", "verify", str(latest), "--signers", "allowed_signers")

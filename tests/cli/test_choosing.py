@@ -118,6 +118,19 @@ def test_only_what_ended_so_in_a_run_is_sent(gateway: Gateway, harness: Harness)
     assert len(gateway.effects) == 2
 
 
+def test_latest_is_named_by_its_id_in_whatever_repeats_it(gateway: Gateway, harness: Harness):
+    """The next step of a run that stopped early goes on with the same choice, not with its own."""
+    refused = [transfer(key=f"refused-{n}") for n in range(3)]
+    for each in refused:
+        gateway.scripts[each["interaction_id"]] = [REFUSED, REFUSED]
+    content = manifest(gateway, refused)
+    run = harness.apply(content).report.run["id"]
+    second = harness.apply(content, "--only-outcome", "rejected", "--of", "latest", "--limit", "1")
+    assert second.report.run["options"]["of"] == run
+    assert f"--of {run}" in second.ended.out
+    assert "--of latest" not in second.ended.out
+
+
 def test_a_plan_is_applied_with_its_own_choice_and_with_no_other(
     gateway: Gateway, harness: Harness
 ):

@@ -54,6 +54,8 @@ def test_a_pattern_all_or_a_file_settle_many_each_by_an_event_of_its_own(
     (harness.folder / "verdicts.csv").write_text(
         "key,verdict,reason\nb,transferred,seen by Ada\nvip-1,failed,once more\n"
     )
+    dry = resolved(harness, run, "--from", "verdicts.csv", "--dry-run", code=1)
+    assert [each["key"] for each in dry["refused"]] == ["vip-1"]
     rest = resolved(harness, run, "--from", "verdicts.csv", code=1)
     assert [each["outcome"] for each in rest["resolved"]] == ["transferred"]
     assert [each["key"] for each in rest["refused"]] == ["vip-1"]

@@ -67,11 +67,29 @@ def test_the_file_has_where_a_run_stands_and_how_it_ended(tmp_path: Path):
 
 def test_a_run_that_another_one_keeps_out_leaves_its_file_alone(tmp_path: Path):
     path = tmp_path / "billing.prom"
-    path.write_text("of the other run")
+    path.write_text("# HELP runner_info The other run.\n")
     file = made(path)
     file.progressed(PROGRESS)
     file.close()
-    assert path.read_text() == "of the other run"
+    assert path.read_text() == "# HELP runner_info The other run.\n"
+
+
+@pytest.mark.parametrize(
+    "content", [b"SQLite format 3\0", b"version: 1\n", b"# HELP node_time x\n"]
+)
+def test_a_file_that_is_not_a_runs_metrics_is_never_replaced(tmp_path: Path, content: bytes):
+    path = tmp_path / "production.db"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="exists and is not a file of metrics"):
+        made(path)
+    assert path.read_bytes() == content
+
+
+def test_a_folder_is_refused_and_an_empty_file_is_not(tmp_path: Path):
+    with pytest.raises(UsageError, match="is not a file of metrics"):
+        made(tmp_path)
+    (tmp_path / "empty.prom").touch()
+    made(tmp_path / "empty.prom").close()
 
 
 def test_a_file_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path):

@@ -44,7 +44,8 @@ def after(
     ("name", "value", "for_", "reason", "said"),
     [
         ("dance", None, None, None, "unknown command"),
-        ("pause", "20m", None, None, "takes no value"),
+        ("pause", "20m", None, None, "write `pause --for 20m`"),
+        ("stop", "now", None, None, "takes no value"),
         ("rate", None, None, None, "rate 10/s"),
         ("rate", "fast", None, None, "not a rate"),
         ("in-flight", "0", None, None, "above 0"),
@@ -125,6 +126,10 @@ def test_failures_go_up_with_a_reason_and_never_above_a_plan():
 @pytest.mark.parametrize("name", [CommandName.SHOW, CommandName.STOP, CommandName.CONTINUE])
 def test_other_commands_leave_the_controls_alone(name: CommandName):
     assert after(name) is START
+
+
+def test_a_limit_may_be_written_as_reports_spell_it():
+    assert parse_command("in_flight", "4").text == "in-flight 4"
 
 
 @pytest.mark.parametrize(

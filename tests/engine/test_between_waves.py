@@ -170,7 +170,9 @@ def test_a_confirmation_waits_for_continue_and_asks_the_gates_again():
         assert not (await run.command("continue")).is_done  # nothing waits yet
         await asyncio.sleep(30)
         shown = (await run.command("show")).state
-        assert shown["confirmation"] == "Begin wave 2 of 2 (8 transfers)? So far: transferred 2"
+        assert (
+            shown["confirmation"] == "Begin wave 2 of 2 (8 transfers)? The last wave: transferred 2"
+        )
         assert (await run.command("continue", reason="looks good")).is_done
         assert not (await run.command("continue")).is_done  # never remembered
 

@@ -23,9 +23,15 @@ def test_each_doubt_is_shown_with_what_is_known_and_asked_for(gateway: Gateway, 
         shown.wait_for("how do you know?")
         shown.type(b"seen in the console\n")
         shown.wait_for("2 of 3: two")
+        shown.type(b"yes\n")
+        shown.wait_for("[q]uit: yes")
+        assert "3 of 3" not in shown.screen.text  # a slip is asked for again, and skips no doubt
         shown.type(b"s\n")
         shown.wait_for("3 of 3: three")
-        shown.type(b"q\n")
+        shown.type(b"f\n")
+        shown.wait_for("how do you know?")
+        shown.type(b"\n")
+        shown.wait_for("three stays in doubt: a reason is needed")
         assert shown.ended() == 0
     status = harness.run("status", "latest", "--manifest", "batch.yaml")
     assert "2" in status.out

@@ -93,13 +93,13 @@ def apply(
     from runner.app import apply as use_case
     from runner.app.compose_result import result_of
     from runner.app.plan import read_manifest
-    from runner.app.plan_check import as_planned
+    from runner.app.plan_check import as_planned, with_run_named
     from runner.app.signals import Signals
     from runner.cli.confirmation import ask_beside_run
     from runner.cli.output import boundary
     from runner.cli.step_summary import summarize_report, summarizing
     from runner.core.next_steps import apply as apply_again
-    from runner.core.next_steps import shell_line
+    from runner.core.next_steps import control, shell_line
     from runner.staging.rows import Staging
 
     signals = Signals()
@@ -115,13 +115,18 @@ def apply(
     with boundary(console, path), summarizing(console, path), Staging() as staging:
         began = time.monotonic()
         loaded, warnings = read_manifest(request, staging)
+        request = with_run_named(request, loaded)
         console.show_problems(warnings, path.parent, result=False)
         with console.watching() as observer, _metrics(metrics_file, loaded, observer) as ended:
-            again = apply_again(request.arguments(loaded))
-            signals.last_word = partial(_end_at_once, console, observer, shell_line(again))
+            arguments = request.arguments(loaded)
+            again = shell_line(apply_again(arguments))
+            signals.last_word = partial(_end_at_once, console, observer, again)
             confirm = partial(_confirmed, console, yes=yes)
-            show = console.err.write if console.err.isatty() else None
-            prompt = partial(ask_beside_run, show=show)
+            prompt = partial(
+                ask_beside_run,
+                show=_above_the_view(console),
+                elsewhere=shell_line(control(arguments.journal_path, "continue")),
+            )
             hooks = use_case.RunHooks(observer, signals, confirm, prompt)
             applied = use_case.apply(request, loaded, staging, hooks)
             ended(applied.code)
@@ -131,6 +136,11 @@ def apply(
         console.show_result(result_of(source, summary, applied.code, report, duration_s), warnings)
         summarize_report(console, source, summary, report)
         raise SystemExit(applied.code)
+
+
+def _above_the_view(console: Console) -> Callable[[str], object] | None:
+    """Return what writes above the live view; None: there is no view."""
+    return console.err.write if console.err.isatty() else None
 
 
 @contextmanager

@@ -34,15 +34,16 @@ def verify(
         ),
     ] = None,
     required: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--required",
             envvar="RUNNER_REQUIRED",
             metavar="N",
             min=1,
-            help="With --signers: how many different people must have signed.",
+            help="With --signers: how many different people must have signed; by default 1.",
+            show_default=False,
         ),
-    ] = 1,
+    ] = None,
     journal: options.JournalSelection,
     report_dir: options.ReportDirOfRun = None,
     output: options.OutputOptions,
@@ -52,10 +53,13 @@ def verify(
     from runner.app.find_journal import find_journal
     from runner.cli.output import boundary
     from runner.console.results.audit_result import audit_to_json, render_audit
+    from runner.core.errors import UsageError
     from runner.core.exit_code import ExitCode
 
     console, where = output.console(), journal.location()
     with boundary(console, where.manifest):
+        if required is not None and signers is None:
+            raise UsageError("--required counts signatures: name who may sign with --signers FILE")
         if names_file(target):
             audited = [verify_file(Path(target))]
             folder = Path(target) if Path(target).is_dir() else Path(target).parent
@@ -66,7 +70,7 @@ def verify(
         if signers is not None:
             from runner.app.audit_signature import verify_signatures
 
-            audited.append(verify_signatures(audited[0], folder, signers, required))
+            audited.append(verify_signatures(audited[0], folder, signers, required or 1))
         console.show(render_audit, audit_to_json, audited)
         broken = any(each.fault for each in audited)
         raise SystemExit(ExitCode.FAILURES if broken else ExitCode.OK)

@@ -111,7 +111,7 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
     from runner.app.compose_result import result_of
     from runner.app.name_resolution import needs_directory
     from runner.app.plan import first_moves, plan_offline, read_manifest, report_plan, save_plan
-    from runner.app.plan_check import as_planned
+    from runner.app.plan_check import as_planned, with_run_named
     from runner.app.signals import Signals
     from runner.cli.output import boundary
     from runner.cli.step_summary import summarize_report, summarizing
@@ -132,6 +132,7 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
     ):
         began = time.monotonic()
         manifest, warnings = read_manifest(request, staging)
+        request = with_run_named(request, manifest)
         console.show_problems(warnings, request.manifest.parent, result=False)
         found = _found(console, request, manifest, staging, asked=planning.preflight)
         manifest = found.resolved(manifest)

@@ -251,6 +251,7 @@ def _show_dry_run(
         render_resolutions,
         resolutions_to_json,
     )
+    from runner.core.exit_code import ExitCode
 
     run_id, doubts = doubts_of(location, run)
     by_key = {doubt.key: doubt for doubt in doubts}
@@ -274,6 +275,8 @@ def _show_dry_run(
         run_id, dry_run=True, resolved=would, refused=refused, callbacks=0, doubts_left=len(doubts)
     )
     console.show(render_resolutions, resolutions_to_json, shown)
+    if refused:
+        raise SystemExit(ExitCode.FAILURES)
 
 
 def _ask_one_by_one(console: Console, location: JournalLocation, run: str, wait_s: float) -> None:
@@ -287,19 +290,31 @@ def _ask_one_by_one(console: Console, location: JournalLocation, run: str, wait_
         console.out.write(f"nothing of run {visible(run_id)} is in doubt\n")
         return
     for number, doubt in enumerate(doubts, 1):
-        shown = _evidence(doubt, number, len(doubts))
-        answer = ask_for_line("[t]ransferred, [f]ailed, [s]kip, [q]uit: ", shown=shown)
-        word = _WORDS.get((answer or "").lower())
-        if answer is None or answer.lower() in {"q", "quit"}:
+        answer = _ask_for_word(_evidence(doubt, number, len(doubts)))
+        if answer in {None, *_QUIT}:
             return
-        if word is None:
+        if (word := _WORDS.get(answer or "")) is None:
             continue
         reason = ask_for_line("how do you know? ")
         if not reason:
+            console.out.write(f"{visible(doubt.key)} stays in doubt: a reason is needed\n")
             continue
         _settle(console, location, (run_id, doubt.key, word, reason), wait_s)
 
 
+def _ask_for_word(shown: str) -> str | None:
+    """Ask until one of the words is typed, in lower case; None: the terminal is gone."""
+    from runner.cli.confirmation import ask_for_line
+
+    while True:
+        answer = ask_for_line("[t]ransferred, [f]ailed, [s]kip, [q]uit: ", shown=shown)
+        if answer is None or answer.lower() in {*_WORDS, *_SKIP, *_QUIT}:
+            return None if answer is None else answer.lower()
+        shown = ""
+
+
+_SKIP = {"s", "skip"}
+_QUIT = {"q", "quit"}
 _WORDS = {
     "t": ResolveAs.TRANSFERRED.value,
     "transferred": ResolveAs.TRANSFERRED.value,

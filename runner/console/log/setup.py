@@ -40,6 +40,10 @@ class _Output:
     render: Callable[[Event], str]
 
 
+SQLITE = b"SQLite format 3\0"
+"""How a journal in a file begins."""
+
+
 class Logs:
     """The configured log; a context manager, or call `close` to end it.
 
@@ -166,6 +170,11 @@ def _nothing() -> None:
 
 
 def _open(path: Path) -> LossyStream:
+    if _is_of_something_else(path):
+        raise UsageError(
+            f"the log file {path} is a journal or a manifest, which lines of a log would damage;"
+            " give another name"
+        )
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -176,6 +185,19 @@ def _open(path: Path) -> LossyStream:
         raise UsageError(
             f"the log file {path} cannot be opened: {why}; name a file that can be written"
         ) from error
+
+
+def _is_of_something_else(path: Path) -> bool:
+    """Return whether lines that are appended would damage what a path leads to."""
+    if not path.is_file():
+        return False
+    if path.suffix.lower() in {".yaml", ".yml"}:
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(len(SQLITE)) == SQLITE
+    except OSError:  # a file that may be written only
+        return False
 
 
 def _trace(exc_info: object) -> str:

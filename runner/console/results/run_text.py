@@ -217,15 +217,17 @@ def _doubt_steps(result: RunResult) -> Iterator[str]:
     journal = given.journal_path
     # A doubt of a plan, or one that the manifest does not list, belongs to another run.
     run = result.run_id if result.plan is None and result.doubt_key is not None else None
+    looked_up = 1  # the number of this step: a plan comes before any `apply`
     if result.plan is None:
         yield "    1. apply again: it looks each one up, and settles those that show evidence"
         yield f"       {next_steps.shell_line(next_steps.apply(given))}"
-    yield "    2. look up the others at the gateway, by the ids that this command lists"
+        looked_up = 2
+    yield f"    {looked_up}. look up the others at the gateway, by the ids that this command lists"
     yield f"       {next_steps.shell_line(next_steps.status(journal, run))}"
     if run is None or result.doubt_key is None:
-        yield "    3. state what you saw, with the command that it shows"
+        yield f"    {looked_up + 1}. state what you saw, with the command that it shows"
         return
-    yield "    3. state what you saw, for each one"
+    yield f"    {looked_up + 1}. state what you saw, for each one"
     for step in next_steps.settle(journal, run, result.doubt_key):
         yield f"       {step.text}:"
         yield f"         {step.command}"

@@ -200,6 +200,17 @@ def test_a_log_file_that_cannot_be_opened_is_a_usage_error(tmp_path: Path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize(
+    ("name", "content"), [("fleet.db", b"SQLite format 3\0..."), ("b.yaml", b"version: 1\n")]
+)
+def test_no_line_goes_into_a_journal_or_a_manifest(tmp_path: Path, name: str, content: bytes):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="is a journal or a manifest"):
+        configured(io.StringIO(), file=path)
+    assert path.read_bytes() == content
+
+
 def test_a_full_disk_under_the_log_file_ends_nothing():
     text = io.StringIO()
     with configured(text, file=Path("/dev/full")):
