@@ -9,6 +9,7 @@
 # make diagram draws ARCHITECTURE.md's diagram from the transition table
 # make reach   measures how many files a change touches, and writes it into ARCHITECTURE.md
 # make rules   writes docs/rules.md from the explanations in the program
+# make man     writes the manual page, build/man/runner.1
 # make images  takes the pictures of docs/report.md, in Chromium
 # make chaos   plays SEEDS (100000) of the simulation with DRIVER, and FAULTS (1000) against a fleet;
 #              the tests play a few
@@ -47,7 +48,7 @@ FIRST_SEED ?= 0
 FAULTS ?= 1000
 DRIVER ?= interaction-websocket
 
-.PHONY: help demo fleet guarded test check unit core-coverage trials judge bench diagram reach rules images fuzz chaos install requirements wheel clean
+.PHONY: help demo fleet guarded test check unit core-coverage trials judge bench diagram reach rules man images fuzz chaos install requirements wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -115,6 +116,9 @@ reach: $(VENV)/dev.stamp
 
 rules: $(VENV)/dev.stamp
 	$(BIN)/python tools/rules.py
+
+man: $(VENV)/dev.stamp
+	@$(BIN)/python tools/man.py
 
 images: $(VENV)/dev.stamp
 	$(BIN)/python tools/screenshots.py
