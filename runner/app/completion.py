@@ -8,9 +8,8 @@ from pathlib import Path
 from runner.app.find_journal import JournalOptions, find_journal
 from runner.app.status import MOST_RUNS
 from runner.journals import journal_at
+from runner.manifest.include import read_tree
 from runner.manifest.problem_collector import Collector
-from runner.manifest.yaml.source import read_source
-from runner.manifest.yaml.tree_builder import build
 
 MOST_KEYS = 200
 """Most keys that are offered."""
@@ -19,8 +18,7 @@ MOST_KEYS = 200
 def environments_of(manifest: Path) -> Sequence[str]:
     """Return the names of a manifest's environments; none if it cannot be read."""
     problems = Collector()
-    source = read_source(manifest, problems)
-    tree = None if source is None else build(source, problems)
+    tree, _ = read_tree(manifest, problems)
     environments = tree.root.get("environments") if tree and isinstance(tree.root, dict) else None
     return list(map(str, environments)) if isinstance(environments, Mapping) else []
 
