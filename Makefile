@@ -13,6 +13,7 @@
 # make wheel   builds the wheel into dist
 # make dist    builds sdist and wheel: the same commit gives the same bytes
 # make sbom    writes the bill of materials (CycloneDX) into dist
+# make docs    builds the documentation's site into build/site: strictly, all links checked
 # make release-check  lets hadolint and zizmor judge Containerfile and workflows
 # make requirements  pins what is needed by hashes, with the oldest supported Python
 # make clean   removes environments, builds and caches
@@ -56,7 +57,7 @@ FAULTS ?= 1000
 DRIVER ?= interaction-websocket
 
 .PHONY: help demo fleet guarded test check unit core-coverage trials judge bench diagram reach rules man \
-	images fuzz chaos install requirements wheel dist sbom release-check clean
+	images fuzz chaos install requirements wheel dist sbom release-check docs clean
 .DELETE_ON_ERROR:
 
 help:
@@ -156,6 +157,12 @@ sbom: $(VENV)/dev.stamp
 release-check: $(VENV)/release.stamp
 	$(VENV)/release/bin/hadolint Containerfile
 	$(VENV)/release/bin/zizmor --offline --no-progress .github/workflows
+
+# Its pages are put together from docs/, README.md, the schema and the commands' help.
+docs: $(VENV)/dev.stamp $(VENV)/docs.stamp
+	@$(BIN)/python tools/site.py
+	$(VENV)/docs/bin/zensical build --strict --clean
+	@$(BIN)/python tools/site.py --finish
 
 # The oldest supported Python makes the pins, so that they are valid for newer ones too.
 requirements: $(VENV)/dev.stamp

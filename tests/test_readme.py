@@ -103,6 +103,7 @@ def test_a_batch_that_is_applied_again_has_nothing_left_to_do(checkout: Path) ->
         "dist",
         "sbom",
         "release-check",
+        "docs",
         "man",
         "requirements",
         "diagram",
