@@ -73,9 +73,9 @@ def test_the_reference_has_all_commands_fields_and_codes(pages: Path):
     [
         ("[a](design/cli.md#streams)", "[a](design/cli.md#streams)"),
         ("[the schema](../schemas/x.json)", "the schema (`schemas/x.json`)"),
-        ("[Inside](../ARCHITECTURE.md)", "[Inside](architecture.md)"),
+        ("[Inside](../ARCHITECTURE.md)", f"[Inside]({site.PAGES['ARCHITECTURE.md']})"),
         ("[out](https://example.net/a)", "[out](https://example.net/a)"),
-        ("```\n[a](b.md)\n```", "```\n[a](b.md)\n```"),
+        ("```\n[a](drivers.md)\n```", "```\n[a](drivers.md)\n```"),
     ],
 )
 def test_a_link_is_as_it_is_in_the_site(written: str, shown: str):
