@@ -9,6 +9,15 @@
 # make diagram draws ARCHITECTURE.md's diagram from the transition table
 # make reach   measures how many files a change touches, and writes it into ARCHITECTURE.md
 # make rules   writes docs/rules.md from the explanations in the program
+# make install makes the environment in VENV, with `runner` and what development needs
+# make wheel   builds the wheel into dist
+# make dist    builds sdist and wheel: the same commit gives the same bytes
+# make sbom    writes the bill of materials (CycloneDX) into dist
+# make docs    builds the documentation's site into build/site: strictly, all links checked
+# make release-check  lets hadolint and zizmor judge Containerfile and workflows
+# make requirements  pins what is needed by hashes, with the oldest supported Python
+# make clean   removes environments, builds and caches
+# make man     writes the manual page, build/man/runner.1
 # make images  takes the pictures of docs/report.md, in Chromium
 # make chaos   plays SEEDS (100000) of the simulation with DRIVER, and FAULTS (1000) against a fleet;
 #              the tests play a few
@@ -47,7 +56,8 @@ FIRST_SEED ?= 0
 FAULTS ?= 1000
 DRIVER ?= interaction-websocket
 
-.PHONY: help demo fleet guarded test check unit core-coverage trials judge bench diagram reach rules images fuzz chaos install requirements wheel clean
+.PHONY: help demo fleet guarded test check unit core-coverage trials judge bench diagram reach rules man \
+	images fuzz chaos install requirements wheel dist sbom release-check docs clean
 .DELETE_ON_ERROR:
 
 help:
@@ -116,6 +126,9 @@ reach: $(VENV)/dev.stamp
 rules: $(VENV)/dev.stamp
 	$(BIN)/python tools/rules.py
 
+man: $(VENV)/dev.stamp
+	@$(BIN)/python tools/man.py
+
 images: $(VENV)/dev.stamp
 	$(BIN)/python tools/screenshots.py
 
@@ -131,11 +144,33 @@ install: $(VENV)/dev.stamp
 wheel: $(VENV)/dev.stamp
 	$(BIN)/python -m build --wheel --no-isolation
 
+# The time of the commit, so that it does not matter when it is built.
+EPOCH = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1580601600)
+
+dist: $(VENV)/dev.stamp
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$(EPOCH) $(BIN)/python -m build --no-isolation
+
+sbom: $(VENV)/dev.stamp
+	@SOURCE_DATE_EPOCH=$(EPOCH) $(BIN)/python tools/sbom.py
+
+release-check: $(VENV)/release.stamp
+	$(VENV)/release/bin/hadolint Containerfile
+	$(VENV)/release/bin/zizmor --offline --no-progress .github/workflows
+
+# Its pages are put together from docs/, README.md, the schema and the commands' help.
+docs: $(VENV)/dev.stamp $(VENV)/docs.stamp
+	@$(BIN)/python tools/site.py
+	$(VENV)/docs/bin/zensical build --strict --clean
+	@$(BIN)/python tools/site.py --finish
+
 # The oldest supported Python makes the pins, so that they are valid for newer ones too.
 requirements: $(VENV)/dev.stamp
 	$(PIN) --output-file requirements/run.txt pyproject.toml
 	$(PIN) --output-file requirements/dev.txt requirements/dev.in
 	$(PIN) --output-file requirements/judge.txt requirements/judge.in
+	$(PIN) --output-file requirements/release.txt requirements/release.in
+	$(PIN) --output-file requirements/docs.txt requirements/docs.in
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; set PYTHON=…" >&2; exit 1; }
@@ -152,6 +187,13 @@ $(VENV)/dev.stamp: requirements/dev.txt requirements/consumers.txt pyproject.tom
 		--no-build-isolation --require-hashes --dest $(VENV)/consumers -r requirements/consumers.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/run.stamp
+
+# What judges a release, and what builds the documentation, have environments of their own.
+$(VENV)/%.stamp: requirements/%.txt | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/$*
+	$(VENV)/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+		--require-hashes -r $<
+	@touch $@
 
 $(JUDGE)/judge.stamp: requirements/judge.txt
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; set PYTHON=…" >&2; exit 1; }

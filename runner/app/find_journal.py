@@ -8,11 +8,10 @@ from pathlib import Path
 from runner.core.errors import ManifestInvalid
 from runner.core.journal_location import JournalLocation
 from runner.journals import default_journal, only_journal, resolve_location
+from runner.manifest.include import read_tree
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import check_schema
 from runner.manifest.sections.environment import choose_environment
-from runner.manifest.yaml.source import read_source
-from runner.manifest.yaml.tree_builder import build
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +42,7 @@ def find_journal(options: JournalOptions) -> JournalLocation:
 def _environment(manifest: Path, wanted: str | None) -> str:
     """Return the environment that a manifest chooses, without reading its transfers."""
     problems = Collector()
-    source = read_source(manifest, problems)
-    tree = build(source, problems) if source is not None else None
+    tree, _ = read_tree(manifest, problems)
     document = check_schema(tree, problems) if tree is not None else None
     chosen = choose_environment(document, wanted, problems) if document is not None else None
     if chosen is None:

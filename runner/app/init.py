@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,20 +26,36 @@ JetBrains   Settings > Languages & Frameworks > Schemas and DTDs > JSON Schema M
 """
 
 
-def write_template(folder: Path) -> Path:
+_TEMPLATES = files("runner.app").joinpath("templates")
+
+
+def templates() -> Sequence[str]:
+    """Return the drivers that have a template, by name."""
+    names = (each.name for each in _TEMPLATES.iterdir())
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def write_template(folder: Path, driver: str | None = None) -> Path:
     """Write the first manifest and its schema; an existing manifest is never overwritten.
 
-    Raises `UsageError` if there is one, or if the folder cannot be written to.
+    `driver` is the one that it is for; None: a rehearsal, and production to be filled in.
+
+    Raises `UsageError` if there is one, if the driver has no template, or if the folder cannot be written to.
     """
     path = folder / MANIFEST_NAME
-    template = files("runner.app").joinpath("first_manifest.yaml").read_text(encoding="utf-8")
+    if driver is not None and driver not in templates():
+        raise UsageError(f"no template for driver {driver!r}; use one of {', '.join(templates())}")
+    template = files("runner.app").joinpath("first_manifest.yaml")
+    if driver is not None:
+        template = _TEMPLATES.joinpath(f"{driver}.yaml")
+    text = template.read_text(encoding="utf-8")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unusable(folder, error) from error
     try:
         with path.open("x", encoding="utf-8") as stream:
-            stream.write(template)
+            stream.write(text)
         (folder / SCHEMA_NAME).write_text(schema_text("manifest.v1"), encoding="utf-8")
     except FileExistsError as error:
         raise UsageError(f"{path} exists already; give another folder") from error

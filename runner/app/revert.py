@@ -26,10 +26,9 @@ from runner.core.transfer.reversal import Irreversible, way_back
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event
 from runner.journals import default_journal, journal_at
+from runner.manifest.include import read_tree
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import check_schema
-from runner.manifest.yaml.source import read_source
-from runner.manifest.yaml.tree_builder import build
 from runner.ports.history import History
 from runner.report.safe_folder import open_folder
 
@@ -211,10 +210,9 @@ def _check_place(out: Path, rows: Path, manifest: Path) -> None:
 def _sections(manifest: Path, environment: str) -> tuple[dict[str, Any], str]:
     """Return the sections of the run's manifest that its undo needs, and its digest."""
     problems = Collector()
-    source = read_source(manifest, problems)
-    tree = build(source, problems) if source is not None else None
+    tree, _ = read_tree(manifest, problems)
     document = check_schema(tree, problems) if tree is not None else None
-    if source is None or document is None or problems.failed:
+    if document is None or problems.failed:
         raise ManifestInvalid(problems.sorted(str(manifest)), dict(problems.omitted))
     root = document.tree.root
     if environment not in root["environments"]:
@@ -227,7 +225,7 @@ def _sections(manifest: Path, environment: str) -> tuple[dict[str, Any], str]:
         policy = {name: value for name, value in kept["policy"].items() if name not in _WINDOWS}
         kept["policy"] = policy
     plain: dict[str, Any] = json.loads(json.dumps(kept))
-    return plain, source.sha256
+    return plain, document.tree.source.sha256
 
 
 def _text(

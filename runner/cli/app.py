@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, _Listed] = {
     "drain": _Listed("submit", "Let a worker hand over what it runs."),
     "init": _Listed("init", "Write a commented manifest to begin with."),
     "schema": _Listed("schema", "Print a JSON Schema, or how to use it in an editor."),
+    "completion": _Listed("completion", "Print a shell's completion script."),
     "explain": _Listed("explain", "Explain a diagnostic's code, with examples."),
     "verify": _Listed("audit", group="audit"),
     "sign": _Listed("audit", group="audit"),

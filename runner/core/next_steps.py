@@ -162,11 +162,15 @@ def verify_file(path: str) -> tuple[str, ...]:
     return _command(("audit", "verify"), (path,), ())
 
 
-def first_steps(manifest: str) -> tuple[Step, ...]:
-    """Return what to do with a manifest that was just written."""
+def first_steps(manifest: str, environment: str | None = None) -> tuple[Step, ...]:
+    """Return what to do with a manifest that was just written.
+
+    `environment` is the one that rehearses it; None: the manifest's default.
+    """
+    chosen = () if environment is None else ("--env", environment)
     return (
-        Step("check it", validate(manifest)),
-        Step("rehearse it", _command(("apply",), (manifest,), ())),
+        Step("check it", _command(("apply",), (manifest,), ("--validate-only", *chosen))),
+        Step("rehearse it", _command(("apply",), (manifest,), chosen)),
     )
 
 

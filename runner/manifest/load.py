@@ -24,6 +24,7 @@ from runner.core.manifest.model import (
     Notification,
 )
 from runner.core.manifest.source_excerpt import excerpt
+from runner.manifest.include import read_tree
 from runner.manifest.own_sections import OwnSections
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import ReferenceResolver
@@ -44,9 +45,8 @@ from runner.manifest.sections.gates import build_gates, check_gates
 from runner.manifest.sections.gateways import build_gateway, check_gateways, check_promise
 from runner.manifest.sections.notifications import build_notifications, refuse_notifications
 from runner.manifest.sections.policy import build_policy, check_policy, check_policy_ends
-from runner.manifest.yaml.source import read_source, readable
-from runner.manifest.yaml.tree import Source
-from runner.manifest.yaml.tree_builder import build
+from runner.manifest.yaml.source import readable
+from runner.manifest.yaml.tree import Tree
 
 __all__ = ["DuplicateRows", "Loaded", "Overrides", "RowSink", "load"]
 
@@ -89,21 +89,25 @@ def load(
     not run, and these secrets are None. The window is checked with the limits after `overrides`.
     """
     problems = Collector()
-    source = read_source(path, problems)
+    tree, sources = read_tree(path, problems)
     manifest, rows = None, 0
-    if source is not None:
-        manifest, rows = _load(source, environment, sink, problems, overrides, offline=offline)
+    if tree is not None:
+        manifest, rows = _load(tree, environment, sink, problems, overrides, offline=offline)
     found = tuple(map(readable, problems.sorted(str(path))))
+    if tree is not None and tree.is_partial:  # a file that is missing may define any name
+        found = tuple(problem for problem in found if problem.code != "R001")
+    for source in sources:
+        found = tuple(hide_secrets(found, source))
     return Loaded(
         None if problems.failed else manifest,
-        tuple(hide_secrets(found, source)) if source is not None else found,
+        found,
         dict(problems.omitted),
         rows,
     )
 
 
 def _load(
-    source: Source,
+    tree: Tree,
     wanted: str | None,
     sink: RowSink,
     problems: Collector,
@@ -111,8 +115,7 @@ def _load(
     *,
     offline: bool,
 ) -> tuple[Manifest | None, int]:
-    tree = build(source, problems)
-    document = check_schema(tree, problems) if tree is not None else None
+    document = check_schema(tree, problems)
     if document is None:
         return None, 0
     check_environments(document, problems)

@@ -16,6 +16,7 @@ from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid
 from runner.core.gates import Gate
 from runner.core.manifest.model import Callback, Environment, Limits
+from runner.manifest.include import read_tree
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document, check_schema
 from runner.manifest.secret_references import SecretPolicy
@@ -27,8 +28,6 @@ from runner.manifest.sections.environment import (
     limits_of,
 )
 from runner.manifest.sections.gateways import build_gateway, check_gateways, check_promise
-from runner.manifest.yaml.source import read_source
-from runner.manifest.yaml.tree_builder import build
 
 _DEFINITIONS = ("environments", "gateways", "callbacks")
 _COMPARED = ("url", "method", "headers", "on", "allow_private")
@@ -133,8 +132,7 @@ def read_own_sections(path: Path, keys: Collection[str]) -> tuple[Mapping[str, A
     Raises `ManifestInvalid`.
     """
     problems = Collector()
-    source = read_source(path, problems)
-    tree = None if source is None else build(source, problems)
+    tree, _ = read_tree(path, problems)
     if tree is None or not isinstance(tree.root, dict):
         raise ManifestInvalid(problems.sorted(str(path)))
     values = {key: tree.root.pop(key) for key in keys if key in tree.root}

@@ -108,7 +108,7 @@ def test_commands_that_may_fail_can_log_it(command: list[str]):
 
 def test_the_list_of_commands_breaks_no_line_off():
     shown = CliRunner().invoke(command_line(), ["--help"], terminal_width=80).output
-    assert "  apply      Check, plan, transfer what is not yet transferred, report.\n" in shown
+    assert "  apply       Check, plan, transfer what is not yet transferred, report.\n" in shown
     assert "..." not in shown.partition("Commands:")[2]
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from runner.app.init import templates
 from runner.cli import options
 from runner.console.diagnostics.formats import OutputFormat
 
@@ -19,18 +20,30 @@ def init(
         Path, typer.Argument(metavar="[FOLDER]", help="The folder to write into.")
     ] = Path(),
     *,
+    driver: Annotated[
+        str | None,
+        typer.Option(
+            "--driver",
+            metavar="DRIVER",
+            help=f"Write a manifest for this driver: {', '.join(templates())}.",
+            show_default=False,
+        ),
+    ] = None,
     output: options.Output = OutputFormat.PRETTY,
 ) -> None:
     """Write a commented manifest, ready to run against the embedded gateway."""
     from runner.app.init import write_template
     from runner.cli.output import boundary
     from runner.console.terminal_text import visible
+    from runner.core.manifest.model import SIMULATOR
     from runner.core.next_steps import first_steps
 
     console = options.OutputOptions(output).console()
     with boundary(console):
-        path = write_template(folder)
-        width = max(len(step.text) for step in first_steps(str(path)))
+        path = write_template(folder, driver)
+        rehearsal = None if driver in {None, SIMULATOR} else "rehearsal"
+        steps = first_steps(str(path), rehearsal)
+        width = max(len(step.text) for step in steps)
         console.out.write(f"wrote {visible(str(path))}\n")
-        for step in first_steps(str(path)):
+        for step in steps:
             console.out.write(f"{step.text + ':':<{width + 3}}{visible(step.command or '')}\n")

@@ -46,6 +46,8 @@ CODES: Mapping[str, str] = {
     "R012": "`approvals` that cannot be given: the `signers` file is missing, wrong, or names too few people",
     "R013": "two entries of `destinations` are limits of the same destination",
     "R014": "`while` names a figure that its destinations do not have",
+    "R015": "an included file is missing, outside the manifest's folder, included twice or by itself, "
+    "or has a section or a name that it must not have",
     "P001": "a plan file cannot be used, or the options differ from those it was made with",
     "P002": "something has changed since the plan was made",
     "P003": "approvals are required, and the plan lacks some, has lapsed, or is loosened by an option",

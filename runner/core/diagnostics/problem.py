@@ -38,7 +38,7 @@ class Related:
 class Problem:
     """One problem: a stable code, what is wrong, where, and what to write instead.
 
-    `code` is a rule of manifest.md (R001 to R014), `S…` for the schema, `Y…` for YAML or `P…` for
+    `code` is a rule of manifest.md (R001 to R015), `S…` for the schema, `Y…` for YAML or `P…` for
     a plan file.
     """
 

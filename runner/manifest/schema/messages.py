@@ -334,7 +334,7 @@ def _shown(tree: Tree, value: Any, place: Place) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    written = tree.source.shown(place)
+    written = tree.shown(place)
     if isinstance(value, str) and not written.startswith(("'", '"')):
         return f"`{truncate(value)}`"
     return truncate(written or flow_yaml(value))

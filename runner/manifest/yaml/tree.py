@@ -88,6 +88,21 @@ class Marks:
         each = 2 if isinstance(container, Mapping) else 1
         return self.flat[start : start + each * len(container)]
 
+    def of_keys(self, mapping: Mapping[str, Any], count: int) -> Sequence[int]:
+        """Return the marks of a mapping's first keys, of which it had `count` when they were added."""
+        start = self.start_of[id(mapping)]
+        return self.flat[start : start + 2 * count]
+
+    def extend(self, other: Marks) -> None:
+        """Add another document's marks; its containers must stay alive."""
+        offset = len(self.flat)
+        self.flat.extend(other.flat)
+        self.start_of.update((each, offset + start) for each, start in other.start_of.items())
+
+    def forget(self, container: object) -> None:
+        """Forget what is cached of a container whose keys have changed."""
+        self._positions.pop(id(container), None)
+
     def position(self, mapping: Mapping[str, Any], key: str) -> int:
         """Return a key's index in its mapping, in constant time for large mappings."""
         if len(mapping) <= _LARGE:
@@ -111,27 +126,36 @@ class Marks:
             left = [marks[i] for i in kept]
             container[:] = [container[i] for i in kept]
         self.add(container, left)
-        self._positions.pop(id(container), None)
+        self.forget(container)
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A document: its root value and the places of its parts."""
+    """A document: its root value and the places of its parts.
+
+    What was included has another source: `origins` by the identity of a container, `entry_origins`
+    by that of a shared section and the entry's name. `included` keeps these containers alive.
+    """
 
     root: Any
     root_mark: int
     marks: Marks
     source: Source
+    origins: Mapping[int, Source] = field(default_factory=dict)
+    entry_origins: dict[tuple[int, str], Source] = field(default_factory=dict)
+    included: tuple[Tree, ...] = ()
+    is_partial: bool = False  # a file could not be included: what it defines is not known
 
     def key(self, mapping: Mapping[str, Any], key: str) -> Place:
         """Return the place of a key."""
-        return self.source.place(self._mark(mapping, key, 0))
+        return self._source(mapping, key).place(self._mark(mapping, key, 0))
 
     def value(self, container: Any, at: str | int) -> Place:
         """Return the place of a key's value, or of a sequence's item."""
         if isinstance(container, Mapping):
-            return self.source.place(self._mark(container, str(at), 1))
-        return self.source.place(self.marks.flat[self.marks.start_of[id(container)] + int(at)])
+            return self._source(container, str(at)).place(self._mark(container, str(at), 1))
+        source = self._source(container, "")
+        return source.place(self.marks.flat[self.marks.start_of[id(container)] + int(at)])
 
     def line(self, items: Sequence[Any], index: int) -> int:
         """Return the line, from 1, on which a sequence's item begins."""
@@ -150,6 +174,18 @@ class Tree:
             container, value = value, value[step]
             place = self.value(container, step)
         return value, place
+
+    def shown(self, place: Place) -> str:
+        """Return the text at a place of this document; empty if its end is unknown."""
+        sources = (self.source, *(each.source for each in self.included))
+        found = next((each for each in sources if each.name == place.file), None)
+        return "" if found is None else found.shown(place)
+
+    def _source(self, container: Any, key: str) -> Source:
+        if not self.included:
+            return self.source
+        own = self.origins.get(id(container), self.source)
+        return self.entry_origins.get((id(container), key), own)
 
     def _mark(self, mapping: Mapping[str, Any], key: str, which: int) -> int:
         start = self.marks.start_of[id(mapping)]
