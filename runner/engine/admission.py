@@ -27,7 +27,7 @@ from runner.core.pacing.rate import (
     window_wait_s,
 )
 from runner.core.records.run_record import TimelineEventKind
-from runner.core.transfer.message import Request
+from runner.core.transfer.message import Request, always
 from runner.engine.circuit_breaker import CircuitBreaker, LookUpCircuit
 from runner.engine.metrics import RunMetrics
 from runner.engine.pending_replies import PendingReply
@@ -252,23 +252,30 @@ class Admission:
         request: Request,
         pending_reply: PendingReply,
         is_wanted: Callable[[], bool],
+        is_due: Callable[[], bool] = always,
     ) -> bool:
         """Write a slot's frame when its token is granted; False: certainly not written.
 
-        Between the last checks (stop signal, hold, session, age, `is_wanted`, token, window, lease)
-        and the write there is no suspension. Once the write is entered the answer is True, even if the
-        write then fails.
+        Between the last checks (stop signal, hold, session, age, `is_wanted`, `is_due`, token, window,
+        lease) and the write there is no suspension: a driver that writes later repeats those that are
+        not about its turn (`Request.may_leave`). Once the write is entered the answer is True, even if
+        the write then fails.
         """
         generation = pending_reply.generation
+
+        def goes_on() -> bool:
+            is_held = self._stop_signal.is_set or bool(self._holds)
+            return not is_held and self._gateway.generation == generation and is_wanted()
+
+        def may_leave() -> bool:
+            return goes_on() and self._in_window() and self._may_write()
+
         try:
             async with self._write_lock:
                 while True:
                     now = self._clock.now()
                     left_s = request.built_at + STALE_S - now
-                    gone = self._gateway.generation != generation
-                    if self._stop_signal.is_set or self._holds or gone or left_s <= 0:
-                        return False
-                    if not is_wanted():
+                    if left_s <= 0 or not goes_on() or not is_due():
                         return False
                     wait_s = self._until_frame(now)
                     if wait_s <= 0:
@@ -279,7 +286,7 @@ class Admission:
                 pending_reply.frame_left(now)
                 self._metrics.frame_left(now)
                 self._budget = self._budget.delivered()
-                await self._gateway.submit(request)
+                await self._gateway.submit(request._replace(may_leave=may_leave))
                 if self._written is not None:
                     self._written.append(self._clock.now())
                 return True

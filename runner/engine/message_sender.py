@@ -89,7 +89,11 @@ class MessageSender:
         self._admission.note_commit_time(self._clock.now() - built_at)
         request = Request(intent.message_id, message, built_at)
         if await self._admission.write(
-            slot, request, pending_reply, lambda: self._is_wanted(transfer, during)
+            slot,
+            request,
+            pending_reply,
+            lambda: self._is_wanted(transfer, during),
+            lambda: self._destinations.may_leave(transfer),
         ):
             self._destinations.left(transfer)
             transfer.tries += 1
@@ -102,10 +106,9 @@ class MessageSender:
 
     def _is_wanted(self, transfer: ActiveTransfer, during: State) -> bool:
         """Return whether a frame whose token is granted is still to be written."""
-        is_repeatable = self._clock.uptime() <= transfer.repeatable_until
-        if transfer.state is not during or not self._destinations.may_leave(transfer):
+        if transfer.state is not during:
             return False
-        return during is State.SENDING or is_repeatable
+        return during is State.SENDING or self._clock.uptime() <= transfer.repeatable_until
 
     async def await_answer(self, transfer: ActiveTransfer, pending_reply: PendingReply) -> None:
         """Wait for what comes of a frame that was written, and record it."""

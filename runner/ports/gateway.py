@@ -91,7 +91,10 @@ class Gateway(Protocol):
         """
 
     async def submit(self, request: Request) -> None:
-        """Hand one delivery over, before the first suspension. Returning proves nothing."""
+        """Hand one delivery over, before the first suspension. Returning proves nothing.
+
+        A driver that writes it later asks `request.may_leave` right before its write.
+        """
 
     async def look_up(self, interaction_id: str) -> Interaction:
         """Ask the REST side for an interaction's state, under `http_rate`, with retries.

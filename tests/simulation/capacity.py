@@ -19,18 +19,25 @@ SHARE = 0.3
 """How many worlds have limits of destinations."""
 
 
-def draw_capacity(simulation: Simulation, *, only_in_flight: bool = False) -> DestinationTable:
+RATES_PER_S = (None, 0.5, 2.0, 10.0)
+SLOW_RATES_PER_S = (None, 0.2, 0.5, 2.0)
+"""For a driver whose frames may leave late: a slow rate shows nevertheless whether it is kept."""
+
+
+def draw_capacity(
+    simulation: Simulation,
+    *,
+    observed: bool = True,
+    rates_per_s: Sequence[float | None] = RATES_PER_S,
+) -> DestinationTable:
     """Draw the limits that hold for every destination; mostly none do."""
     chance = simulation.chance("capacity")
     if chance.random() >= SHARE:
         return NO_LIMITS
-    if only_in_flight:
-        limits = DestinationLimits(pattern="*", in_flight=chance.choice((1, 2, 3)))
-        return DestinationTable((limits,))
-    is_observed = chance.random() < 0.5
+    is_observed = observed and chance.random() < 0.5
     limits = DestinationLimits(
         pattern="*",
-        rate_per_s=chance.choice((None, 0.5, 2.0, 10.0)),
+        rate_per_s=chance.choice(rates_per_s),
         in_flight=chance.choice((None, 1, 3)),
         bounds={"waiting": parse_bound("< 4")} if is_observed else {},
         give_up_s=chance.choice((5.0, 30.0)),

@@ -165,6 +165,7 @@ def _as_elsewhere(fault: str) -> PlatformParts:
         promise=planted.promise,
         policy=planted.policy,
         plans_early=planted.plans_early,
+        batch=planted.batch,
     )
 
 
@@ -179,6 +180,7 @@ PLATFORM_PLANTED: Mapping[str, PlatformParts] = {
             "window not heeded",
             "everything in one wave",
             "failures not counted",
+            "rates of destinations not kept",
         )
     },
     "command put again": PlatformParts(transport=Insistent),

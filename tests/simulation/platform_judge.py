@@ -11,12 +11,14 @@ from runner.core.exit_code import ExitCode
 from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Code
+from runner.gateways.genesys_cloud.rest import STALE_S
 from tests.simulation.doubts import first_run
 from tests.simulation.evidence import NOTICED_S, Course, Finding
 from tests.simulation.judge import FINDERS as GENERAL
 from tests.simulation.judge import MOVED
 from tests.simulation.platform_ledger import Post, PostBook
 from tests.simulation.platform_org import Conversation, Organisation
+from tests.simulation.policy_rules import beyond_a_destinations_rate
 from tests.simulation.process import Ended, Orders
 
 AS_EVERYWHERE = (
@@ -211,6 +213,10 @@ def _unheeded(evidence: PlatformEvidence) -> Iterator[str]:
                     yield f"run {run.run}: {row.key} ({row.reason}), done after {took_s:.1f} s"
 
 
+def _beyond_a_destinations_rate(evidence: PlatformEvidence) -> Iterator[str]:
+    yield from beyond_a_destinations_rate(evidence, late_s=STALE_S)  # type: ignore[arg-type]
+
+
 FINDERS = {
     "moved twice": _moved_twice,
     "sent without ground": _sent_without_ground,
@@ -221,4 +227,5 @@ FINDERS = {
     "lost": _lost,
     "left waiting": _left_waiting,
     "unheeded": _unheeded,
+    "beyond a destination's rate": _beyond_a_destinations_rate,
 }

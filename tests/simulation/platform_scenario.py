@@ -26,7 +26,7 @@ from runner.core.transfer.doubt_evidence import Expires, Promise
 from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
 from runner.staging.rows import Staging
 from tests.simulation.builders import EVERYTHING, HD, draw_course, draw_row
-from tests.simulation.capacity import draw_capacity
+from tests.simulation.capacity import SLOW_RATES_PER_S, draw_capacity
 from tests.simulation.evidence import Course, Finding
 from tests.simulation.life import NEVER, Doom, Life
 from tests.simulation.platform_delivery_faults import FINE_DAY
@@ -229,7 +229,7 @@ class PlatformScenario:
             policy,
             self._promise,
             journal,
-            capacity=draw_capacity(self._simulation, only_in_flight=True),
+            capacity=draw_capacity(self._simulation, observed=False, rates_per_s=SLOW_RATES_PER_S),
             destinations=(self._destination,),
         )
 

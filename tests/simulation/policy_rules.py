@@ -37,8 +37,11 @@ def left_outside_the_window(evidence: Evidence) -> Iterator[str]:
             yield f"run {frame.run}: {frame.message_id} at {frame.wall_s:.6f}, {window}"
 
 
-def beyond_a_destinations_rate(evidence: Evidence) -> Iterator[str]:
-    """Find destinations that got more frames in a window than their rate allows, and one."""
+def beyond_a_destinations_rate(evidence: Evidence, *, late_s: float = 0.0) -> Iterator[str]:
+    """Find destinations that got more frames in a window than their rate allows, and one.
+
+    A driver may write a frame up to `late_s` after the engine handed it over.
+    """
     for entry in evidence.orders.capacity.entries:
         if entry.rate_per_s is None:
             continue
@@ -48,7 +51,7 @@ def beyond_a_destinations_rate(evidence: Evidence) -> Iterator[str]:
             times = left.setdefault((frame.run, frame.destination_uri), [])
             times.append(frame.left_at)
             recent = sum(at > frame.left_at - window_s for at in times)
-            if recent > WINDOW + 1:
+            if recent > WINDOW + 1 + late_s * entry.rate_per_s:
                 yield f"run {frame.run}: {recent} to {frame.destination_uri} in {window_s:g} s"
 
 

@@ -23,6 +23,7 @@ FOUND_BY = {
     "everything in one wave": 2,
     "failures not counted": 10,
     "no seats": 1,
+    "rates of destinations not kept": 12,
     "pauses not heeded": 17,
     "failed rows in their old place": 1,
     "known failures counted anew": 0,

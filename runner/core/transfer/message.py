@@ -34,12 +34,22 @@ class Message(NamedTuple):
     command: object | None = None
 
 
+def always() -> bool:
+    """Let a delivery leave whenever it can."""
+    return True
+
+
 class Request(NamedTuple):
-    """One delivery that a gateway is to submit: its id and its message."""
+    """One delivery that a gateway is to submit: its id and its message.
+
+    `may_leave` is asked by a driver whose `submit` cannot write before its first suspension: right
+    before its write, and with no suspension between. If it returns False, the delivery is withdrawn.
+    """
 
     message_id: str
     message: Message
     built_at: float = 0.0  # the clock's monotonic seconds
+    may_leave: Callable[[], bool] = always
 
     @property
     def text(self) -> str:

@@ -84,11 +84,13 @@ class Commands:
         self._give_up = give_up
         self._refused_token = 0  # the number of the last that a command was refused with
 
-    async def send(self, move: Move) -> None:
+    async def send(self, move: Move, may_leave: Callable[[], bool]) -> None:
         """Post a command once, then report its outcome, waiting for it if necessary."""
         command = move.command
         try:
-            token, answer = await self._rest.command(command.path, command.content, move.handed_at)
+            token, answer = await self._rest.command(
+                command.path, command.content, move.handed_at, may_leave
+            )
         except NotSent as unsent:
             self._moves.refused(
                 move,

@@ -171,7 +171,7 @@ class GenesysCloud:
         now = self._clock.now()
         move = self._moves.begin(command_of(request.message), now)
         self._rest.rate_limiter.take()
-        self._start(self._commands.send(move))
+        self._start(self._commands.send(move, request.may_leave))
 
     async def look_up(self, interaction_id: str) -> Interaction:
         """Read a conversation.

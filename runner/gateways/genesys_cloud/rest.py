@@ -14,6 +14,7 @@ import httpx
 
 from runner.core.errors import GatewayError
 from runner.core.manifest.model import Environment, RetryPolicy
+from runner.core.transfer.message import always
 from runner.drivers import Connection
 from runner.gateways.genesys_cloud.protocol.errors import VendorFault, read_fault
 from runner.gateways.http.client import Answer, exchange, http_client, trusted_context
@@ -35,6 +36,10 @@ SLACK_S = 0.1
 
 STALE_S = 1.0
 """How long after its submission a command may still be sent."""
+
+TOO_LATE = f"its turn was more than {STALE_S:.0f} s ago"
+SHUT = "it was not to leave any more when it had its connection"
+"""Why a command did not leave: the second covers a window that closed, a hold and a stop meanwhile."""
 
 
 class NotSent(Exception):
@@ -167,18 +172,21 @@ class GenesysRest:
         read = replace(answer, body=text.encode(), hide=self.tokens.hide)
         return read_fault(answer.status, read.json_object())
 
-    async def command(self, path: str, content: str, handed_at: float) -> tuple[Token, Answer]:
+    async def command(
+        self, path: str, content: str, handed_at: float, may_leave: Callable[[], bool] = always
+    ) -> tuple[Token, Answer]:
         """Post once; return the bearer token that was used and the answer, whatever its status.
 
-        The caller has taken its turn from the rate limiter, at `handed_at` of the clock. Raises
-        `NotSent` or `NoAnswer`; never posts again.
+        The caller has taken its turn from the rate limiter, at `handed_at` of the clock. `may_leave`
+        is asked right before the first byte is written. Raises `NotSent` or `NoAnswer`; never posts
+        again.
         """
-        departure = _Departure(self._clock, handed_at)
+        departure = _Departure(self._clock, handed_at, may_leave)
         answer = None
         try:
             token = await self._token()
             answer = await self._posted(path, content, token, departure)
-        except (ConnectionFailed, _TooLate) as error:
+        except (ConnectionFailed, _NotAnyMore) as error:
             if departure.is_certain:
                 raise NotSent(f"not sent: {error}") from error
             raise NoAnswer(str(error)) from error
@@ -212,23 +220,23 @@ class GenesysRest:
             if not posting.done() and departure.is_certain:  # still on its way to a connection
                 posting.cancel()
                 await asyncio.wait({posting})
-                raise _TooLate
+                raise _NotAnyMore(TOO_LATE)
             return await posting
         finally:
             posting.cancel()
 
 
-class _TooLate(Exception):
-    def __init__(self) -> None:
-        super().__init__(f"its turn was more than {STALE_S:.0f} s ago")
+class _NotAnyMore(Exception):
+    """A command did not leave in time; the text says why."""
 
 
 class _Departure:
     """Records whether a request's first byte was written, and stops a request that is too late."""
 
-    def __init__(self, clock: Clock, handed_at: float) -> None:
+    def __init__(self, clock: Clock, handed_at: float, may_leave: Callable[[], bool]) -> None:
         self._clock = clock
         self._handed_at = handed_at
+        self._may_leave = may_leave
         self._is_traced = False
         self._has_left = False
 
@@ -242,5 +250,7 @@ class _Departure:
         self._is_traced = True
         if step.endswith(".send_request_headers.started"):
             if self._clock.now() - self._handed_at > STALE_S:
-                raise _TooLate
+                raise _NotAnyMore(TOO_LATE)
+            if not self._may_leave():
+                raise _NotAnyMore(SHUT)
             self._has_left = True

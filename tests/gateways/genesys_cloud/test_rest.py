@@ -107,6 +107,23 @@ async def test_a_kept_connection_does_not_let_a_stale_command_out_either():
     assert len(server.of("POST")) == 1
 
 
+async def test_a_command_that_may_not_leave_any_more_when_it_has_its_connection_does_not():
+    """The window closed, or the run was held, while the connection was made."""
+    clock, asked = QuickClock(), list[int]()
+
+    def may_leave() -> bool:
+        asked.append(len(server.of("POST")))
+        return False
+
+    async with VendorServer() as server, rest_to(server, clock) as rest:
+        await rest.tokens.current()
+        rest.rate_limiter.take()
+        with pytest.raises(NotSent, match="it was not to leave any more"):
+            await rest.command(PATH, COMMAND, clock.now(), may_leave)
+    assert asked == [0]
+    assert not server.of("POST")
+
+
 async def test_where_nothing_listens_nothing_was_sent():
     clock = QuickClock()
     async with VendorServer() as server, rest_to(server, clock) as rest:
