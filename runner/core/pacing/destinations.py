@@ -124,8 +124,14 @@ class DestinationPace:
         return replace(self, figures=figures, unseen=self.under_way)
 
     def is_at_rest(self, now: float) -> bool:
-        """Return whether nothing is lost if the state is forgotten."""
-        return not (self.under_way or self.limits.observes) and self.bucket.tat <= now
+        """Return whether nothing is lost if the state is forgotten.
+
+        A fresh bucket makes lateness up; one that has just become due has none.
+        """
+        if self.under_way or self.limits.observes:
+            return False
+        rate = self.limits.rate_per_s
+        return rate is None or self.bucket.tat + 1 / rate <= now
 
     def _due_s(self, now: float, rate_per_s: float) -> float:
         return due_in(self.bucket, now=now, rate_per_s=rate_per_s, burst=1)
