@@ -118,8 +118,7 @@ class Destinations:
 
     def enter(self, transfer: ActiveTransfer) -> bool:
         """Give a transfer its turn; False: it has to wait, for `retry_in_s`."""
-        reserved = self._reserved.pop(transfer.row.n, None)
-        if reserved is not None:
+        if transfer.place is None and (reserved := self._reserved.pop(transfer.row.n, None)):
             transfer.place = reserved
             return True
         found = self._of(transfer.row.destination_uri)
@@ -146,15 +145,10 @@ class Destinations:
 
     def unreserve(self, transfer: ActiveTransfer) -> None:
         """Give a row's turn back that its transfer has no use for: it was settled meanwhile."""
-        if transfer.row.n in self._reserved:
-            self.give_back(transfer)
-
-    def give_back(self, transfer: ActiveTransfer) -> None:
-        """Give up the turn, the place and the place in the line that a transfer has."""
         reserved = self._reserved.pop(transfer.row.n, None)
         if reserved is not None:
             transfer.place = reserved
-        self.release(transfer)
+            self.release(transfer)
 
     def retry_in_s(self, transfer: ActiveTransfer) -> float:
         """Return how long a transfer that was not let in waits beside until it asks again."""

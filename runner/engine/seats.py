@@ -1,10 +1,11 @@
 """Limits how many transfers may still fail at once, so that `max_failures` is a promise.
 
 A transfer takes a seat before its look-up and keeps it through its deliveries, waits and retries
-until it is final or in doubt. Of `allowed` failures with `failed` of them spent, `allowed - failed
-+ 1` seats exist. Every failure gives up a seat and takes one away, so that failures and seats taken
-never add up to more than `allowed + 1`: at most one failure too many exists when the run stops,
-however the transfers under way end.
+until it is final or in doubt. It has none while it waits for its turn at its destination
+(`transfer_worker` has the order). Of `allowed` failures with `failed` of them spent, `allowed -
+failed + 1` seats exist. Every failure gives up a seat and takes one away, so that failures and seats
+taken never add up to more than `allowed + 1`: at most one failure too many exists when the run
+stops, however the transfers under way end.
 """
 
 from __future__ import annotations
@@ -31,12 +32,6 @@ class Seats:
     def taken(self) -> int:
         """How many transfers have a seat."""
         return self._taken
-
-    def has_one_for(self, transfer: ActiveTransfer) -> bool:
-        """Return whether `take` would not wait."""
-        if transfer.has_seat or not transfer.is_counted:
-            return True
-        return not self._turn_lock.locked() and self._is_free()
 
     async def take(self, transfer: ActiveTransfer) -> bool:
         """Wait until a transfer has a seat; False: the run is stopped.

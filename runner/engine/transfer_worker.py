@@ -1,4 +1,17 @@
-"""Sends transfers: looks each up, waits for a slot, sends it, and does so again where that is due."""
+"""Sends transfers: looks each up, waits for a slot, sends it, and does so again where that is due.
+
+A transfer takes what it needs in one order, and waits for none of it while it has what comes later:
+
+1. its place and its turn at its destination (`destinations`); a doubt has kept its place
+2. a seat (`seats`)
+3. a place for its look-up (`Preparation`)
+4. a slot (`Admission.acquire`), which answers and time-outs free
+5. its frame's token (`Admission.write`), which time grants
+
+So no transfers can wait for each other. A retry that still has its seat asks for its turn without
+waiting; if it does not get it, it gives its seat back and waits beside. A worker that waits for its
+next row (`PlanReader.next`) has none of these, and what waits beside needs no worker.
+"""
 
 from __future__ import annotations
 
@@ -70,20 +83,15 @@ class TransferWorker:
     async def process(self, transfer: ActiveTransfer) -> None:
         """Bring a transfer to its outcome, into doubt, or to where it has to wait (`wait_s`)."""
         while transfer.state is State.READY and not (transfer.wait_s or self._stop_signal.is_set):
-            if not await self._seated(transfer, State.READY):
-                continue  # stopped, or settled meanwhile
             if transfer.tries >= self._rules.policy.retry.attempts:
-                code = Code.RETRIES_USED_UP
-                details = EventDetails(reason=WORDS[code], reason_code=code)
-                await self._recorder.enter(transfer, Event.EXHAUSTED, details)
+                await self._exhaust(transfer)
             elif not self._destinations.enter(transfer):
                 transfer.wait_s = self._destinations.retry_in_s(transfer)
-                if not transfer.deliveries:  # it has no intent yet: others may go before it
-                    self._seats.release(transfer)
-                    self._destinations.stop_waiting(transfer)
+                self._seats.release(transfer)
             else:
                 try:
-                    await self._deliver(transfer)
+                    if await self._seated(transfer, State.READY):
+                        await self._deliver(transfer)
                 finally:
                     self._destinations.leave(transfer)
         self._destinations.unreserve(transfer)
@@ -105,10 +113,10 @@ class TransferWorker:
 
     async def repeat(self, transfer: ActiveTransfer) -> None:
         """Send a doubt's last message again, the same id and bytes, when its turn comes."""
-        if not await self._seated(transfer, State.UNKNOWN):
-            return
         try:
             if not await self._entered(transfer):
+                return
+            if not await self._seated(transfer, State.UNKNOWN):
                 return
             slot = await self._admission.acquire(_bandwidth_kbps(transfer))
             if slot is None:
@@ -138,18 +146,19 @@ class TransferWorker:
         return False
 
     async def _seated(self, transfer: ActiveTransfer, before: State) -> bool:
-        """Wait for a seat; False: the run is stopped, or the transfer is not `before` any more.
-
-        Nothing waits for a seat while it has, or is in line for, a place at its destination: what has a
-        seat may wait for that place.
-        """
-        if not self._seats.has_one_for(transfer):
-            self._destinations.give_back(transfer)
+        """Wait for a seat; False: the run is stopped, or the transfer is not `before` any more."""
         if not await self._seats.take(transfer):
             return False
         if transfer.state is not before:  # settled meanwhile, before it had the seat
             self._seats.release(transfer)
         return transfer.state is before
+
+    async def _exhaust(self, transfer: ActiveTransfer) -> None:
+        """Fail a transfer whose tries are used up."""
+        if await self._seated(transfer, State.READY):
+            code = Code.RETRIES_USED_UP
+            details = EventDetails(reason=WORDS[code], reason_code=code)
+            await self._recorder.enter(transfer, Event.EXHAUSTED, details)
 
     async def _deliver(self, transfer: ActiveTransfer) -> None:
         """Look the interaction up if that is due, and send the transfer once if it is fit."""

@@ -102,6 +102,7 @@ def run_batch(
     so_far: BatchSoFar | None = None,
     destinations: DestinationTable = NO_LIMITS,
     observed: Sequence[str] = (),
+    longest_s: float = 3600,
 ) -> Run:
     """Carry a plan out to its end; `answers` are given to each interaction's deliveries in turn."""
     plan = rows(plan) if isinstance(plan, int) else plan
@@ -132,7 +133,11 @@ def run_batch(
         observed=observed,
     )
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(_run_batch(spec, gateway, journal, beside, clock or LoopClock()))
+        return runner.run(
+            _run_batch(
+                spec, gateway, journal, beside, clock=clock or LoopClock(), longest_s=longest_s
+            )
+        )
 
 
 async def _run_batch(
@@ -140,7 +145,9 @@ async def _run_batch(
     gateway: FakeGateway,
     journal: FakeJournal,
     meanwhile: Meanwhile,
+    *,
     clock: LoopClock,
+    longest_s: float,
 ) -> Run:
     run = Run(gateway, journal, StopSignal())
 
@@ -159,7 +166,7 @@ async def _run_batch(
     )
     run.batch = batch
     beside = asyncio.ensure_future(meanwhile(run))
-    run.ending = await asyncio.wait_for(batch.run(), 3600)
+    run.ending = await asyncio.wait_for(batch.run(), longest_s)
     run.took_s = asyncio.get_running_loop().time()
     beside.cancel()
     await asyncio.gather(beside, return_exceptions=True)

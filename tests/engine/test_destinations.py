@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -15,15 +14,14 @@ from runner.core.exit_code import ExitCode
 from runner.core.gates import parse_bound
 from runner.core.manifest.destinations import DestinationLimits, DestinationTable
 from runner.core.manifest.model import Limits
-from runner.core.pacing.destinations import Figures
 from runner.core.transfer.doubt_evidence import Dedupes
 from runner.core.transfer.rows import PlannedRow
 from runner.engine import held_rows
 from runner.engine.rules import Rules
-from runner.ports import GatewayListener
-from runner.testing.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
+from runner.testing.gateway import CARRIED_OUT, SILENCE, Answer, Frame
 from tests.engine.builders import NO_PREFLIGHT, course, left_behind, rows
 from tests.engine.harness import Run, run_batch
+from tests.engine.observed_gateway import ObservedGateway
 
 NARROW, WIDE, HERE = (f"genesys://queue/{name}" for name in ("narrow", "wide", "here"))
 USER = "genesys://user/u1"
@@ -41,41 +39,6 @@ def to(*uris: str) -> list[PlannedRow]:
 
 def frames_to(run: Run, uri: str) -> list[Frame]:
     return [frame for frame in run.frames if frame.body["destination_uri"] == uri]
-
-
-@dataclass
-class ObservedGateway(FakeGateway):
-    """Tells the figures that `figures` has, from when the session is open."""
-
-    observed: Callable[[str, Figures | None], None] = lambda _uri, _figures: None
-    uris: Sequence[str] = ()
-    figures: Figures | None = None
-    asked: int = 0
-
-    def observe(
-        self, destinations: Sequence[str], observed: Callable[[str, Figures | None], None]
-    ) -> None:
-        """Keep to whom figures are told."""
-        self.uris, self.observed = destinations, observed
-
-    def ask_again(self) -> None:
-        """Count how often."""
-        self.asked += 1
-
-    async def figures_of(self, destination: str) -> Figures:
-        """Return the figures."""
-        del destination
-        return self.figures or {}
-
-    async def open(self, listener: GatewayListener) -> None:
-        """Open, and tell."""
-        await super().open(listener)
-        self.tell(self.figures)
-
-    def tell(self, figures: Figures | None) -> None:
-        """Tell figures of every destination."""
-        for uri in self.uris:
-            self.observed(uri, figures)
 
 
 def test_a_full_destination_does_not_hold_up_the_others():
@@ -385,27 +348,22 @@ def test_a_full_destination_keeps_no_seat_from_others():
     assert run.ending.halted is ExitCode.STOPPED
 
 
-@settings(max_examples=40, deadline=None, phases=(Phase.explicit, Phase.generate))
-@given(
-    st.lists(st.sampled_from([NARROW, WIDE]), min_size=2, max_size=6),
-    st.integers(0, 2),
-    st.sampled_from([None, 2.0]),
-    st.integers(1, 2),
-    st.lists(st.sampled_from(["rate_limited", "", "transfer_initiated"]), min_size=1, max_size=8),
-)
-def test_seats_places_and_turns_never_wait_for_each_other(
-    uris: list[str], failures: int, rate: float | None, in_flight: int, answers: list[str]
-):
-    given_out = iter(range(10**6))
+def test_what_was_begun_before_its_destination_filled_goes_before_the_rows_behind_it():
+    gateway = ObservedGateway(figures={"waiting": 0.0}, look_up_s=1.0)
 
-    def script(_frame: Frame) -> list[Answer]:
-        status = answers[next(given_out) % len(answers)]
-        return [replace(CARRIED_OUT, status=status, after_s=0.05)] if status else [SILENCE]
+    async def fill_and_empty(_run: Run) -> None:
+        await asyncio.sleep(0.5)
+        gateway.tell({"waiting": 9.0})  # while the first one is looked up
+        await asyncio.sleep(4.5)
+        gateway.tell({"waiting": 0.0})
 
     run = run_batch(
-        to(*uris),
-        script=script,
-        rules=Rules(replace(NO_PREFLIGHT, max_failures=failures), Dedupes(24 * 3600)),
-        destinations=table(DestinationLimits(pattern="*", rate_per_s=rate, in_flight=in_flight)),
+        to(NARROW, NARROW),
+        gateway=gateway,
+        policy=replace(NO_PREFLIGHT, preflight=True),
+        destinations=table(replace(FULL, in_flight=1)),
+        observed=[NARROW],
+        meanwhile=fill_and_empty,
     )
-    assert run.took_s < 3600  # the harness ends what hangs
+    assert [frame.interaction_id for frame in run.frames] == ["i0", "i1"]
+    assert run.times[0] >= 5
