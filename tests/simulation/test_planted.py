@@ -24,7 +24,7 @@ FOUND_BY = {
     "failures not counted": 10,
     "no seats": 1,
     "rates of destinations not kept": 12,
-    "pauses not heeded": 17,
+    "pauses not heeded": 27,
     "failed rows in their old place": 1,
     "known failures counted anew": 0,
     "outages fail transfers": 7,

@@ -65,6 +65,7 @@ def test_random_bytes_become_a_uuid_of_version_4(random_bytes: bytes):
 def test_a_request_shows_the_text_of_its_message():
     message = Message("the exact bytes")
     assert Request("m-1", message).text == "the exact bytes"
+    assert Request("m-1", message).may_leave()
 
 
 @pytest.mark.parametrize("event", Event)
