@@ -175,3 +175,8 @@ def test_a_plan_is_signed_by_a_line_that_a_shell_reads_back():
         *("<", "it's a plan.json", ">", "it's a plan.json.NAME.sig"),
     ]
     assert shell_line(next_steps.apply_plan("plan.json")) == "runner apply plan.json"
+
+
+def test_a_command_for_a_run_names_its_journal():
+    command = next_steps.control("a journal.db", "continue")
+    assert shell_line(command) == "runner control continue --journal 'a journal.db'"
