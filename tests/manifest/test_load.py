@@ -143,6 +143,12 @@ def test_only_secrets_of_callbacks_that_are_used_and_called_are_fetched(
     assert list(loaded.manifest.callbacks) == ["open"]
 
 
+def test_an_address_of_no_known_kind_is_reported_once(tmp_path: Path):
+    row = "  - {interaction_id: a, destination_uri: 'genesys://queue/a', callbacks: [here]}\n"
+    path = write(tmp_path, row, head=HEAD + "callbacks: {here: {url: {a: b}}}\n")
+    assert codes(path) == ["S001"]
+
+
 ONE_CALL = "  - {interaction_id: a, destination_uri: 'genesys://queue/a', callbacks: [here]}\n"
 
 

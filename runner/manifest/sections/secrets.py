@@ -22,8 +22,8 @@ def resolve_reference(
     secrets: SecretPolicy,
 ) -> Secret | None:
     """Return the secret of the reference `field` of `holder`, or add a problem (R007)."""
-    if secrets is SecretPolicy.NONE:
-        return None
+    if secrets is SecretPolicy.NONE or not holder[field]:
+        return None  # it is not to be resolved, or the schema has reported it
     folder = Path(document.tree.source.name).parent
     try:
         return resolve_secret(holder[field], folder, offline=secrets is SecretPolicy.OFFLINE)
