@@ -68,7 +68,7 @@ class ActiveTransfer:
     notified: bool = False  # callbacks have reported that it is in doubt
     is_settling: bool = False  # a late reply has settled it; the journal is about to learn of it
     code: str | None = None  # of the outcome, once there is one
-    has_seat: bool = False  # see `seats`
+    has_seat: bool = False  # see `failure_seats`
     is_failure: bool = False  # among those that count against `max_failures`
     is_counted: bool = True  # among this run's figures; not, if an earlier run took it up
     is_of_batch: bool = False  # an earlier run of this batch took it up: its failure counts

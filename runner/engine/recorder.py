@@ -9,8 +9,8 @@ from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
 from runner.engine.callback_factory import CallbackFactory
+from runner.engine.failure_seats import FailureSeats
 from runner.engine.metrics import RunMetrics
-from runner.engine.seats import Seats
 from runner.ports import Clock, Intent, Journal, Note, Notification
 
 
@@ -25,7 +25,7 @@ class Recorder:
         callbacks: CallbackFactory,
         *,
         settled: Callable[[ActiveTransfer], None],
-        seats: Seats,
+        seats: FailureSeats,
     ) -> None:
         self._journal = journal
         self._settled = settled

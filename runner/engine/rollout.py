@@ -13,9 +13,9 @@ from runner.core.pacing.batch_so_far import BatchSoFar, between
 from runner.core.pacing.waves import batch_ends, conditions_of, most_failures, most_failures_of_wave
 from runner.core.transfer.outcome import Outcome
 from runner.engine.active_transfer import ActiveTransfer
+from runner.engine.failure_seats import FailureSeats
 from runner.engine.metrics import RunMetrics
 from runner.engine.plan_reader import FIRST_TURN
-from runner.engine.seats import Seats
 from runner.engine.stop import StopSignal
 from runner.ports import Clock
 
@@ -59,7 +59,7 @@ class Rollout:
         metrics: RunMetrics,
         *,
         clock: Clock,
-        seats: Seats,
+        seats: FailureSeats,
         so_far: BatchSoFar | None = None,
     ) -> None:
         """Name the collaborators; `total` and `failed_before` are of what this run is to send.

@@ -29,6 +29,7 @@ from runner.engine.callback_factory import CallbackFactory
 from runner.engine.command_handler import CommandHandler
 from runner.engine.destination_metrics import DestinationMetrics
 from runner.engine.destinations import Destinations
+from runner.engine.failure_seats import FailureSeats
 from runner.engine.gateway_events import GatewayEvents
 from runner.engine.late_replies import LateReplies
 from runner.engine.message_sender import MessageSender
@@ -41,7 +42,6 @@ from runner.engine.reconciler import Reconciler
 from runner.engine.recorder import Recorder
 from runner.engine.rollout import Rollout, Wave
 from runner.engine.rules import Randomness, Rules
-from runner.engine.seats import Seats
 from runner.engine.stop import StopSignal
 from runner.engine.transfer_worker import TransferWorker
 from runner.engine.wave_gatekeeper import WaveGatekeeper
@@ -286,10 +286,10 @@ class BatchRun:
         self._unfinished = 0  # transfers that were seen through to the run's end, not to theirs
         self._closed = False
 
-    def _seats(self) -> Seats:
+    def _seats(self) -> FailureSeats:
         todo = self._spec
         allowed = most_failures(todo.rules.policy.max_failures, total=todo.batch_total)
-        return Seats(allowed, self.stop_signal)
+        return FailureSeats(allowed, self.stop_signal)
 
     def _forecast_s(self, uri: str, figures: CapacityFigures) -> float | None:
         spec = self._spec

@@ -3,7 +3,7 @@
 A transfer takes what it needs in one order, and waits for none of it while it has what comes later:
 
 1. its place and its turn at its destination (`destinations`); a doubt has kept its place
-2. a seat (`seats`)
+2. a seat (`failure_seats`)
 3. a place for its look-up (`Preparation`)
 4. a slot (`Admission.acquire`), which answers and time-outs free
 5. its frame's token (`Admission.write`), which time grants
@@ -21,12 +21,12 @@ from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
 from runner.engine.admission import Admission, Preparation
 from runner.engine.destinations import Destinations
+from runner.engine.failure_seats import FailureSeats
 from runner.engine.late_replies import LateReplies
 from runner.engine.message_sender import MessageSender
 from runner.engine.pre_delivery_check import PreDeliveryCheck
 from runner.engine.recorder import Recorder
 from runner.engine.rules import Rules
-from runner.engine.seats import Seats
 from runner.engine.stop import StopSignal
 from runner.ports import Doubt, Journal
 
@@ -39,7 +39,7 @@ class TransferWorker:
         *,
         journal: Journal,
         late_replies: LateReplies,
-        seats: Seats,
+        seats: FailureSeats,
         destinations: Destinations,
         check: PreDeliveryCheck,
         admission: Admission,

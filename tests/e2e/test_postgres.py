@@ -106,7 +106,9 @@ def comparable(report: Report, gateway: Gateway) -> Any:
     return without_measures(content)
 
 
-MEASURED = re.compile(r".*(_s|_ms|_at|latency.*|per_s|peak_in_any_second|timeline|story|pid|options|argv|command)$")
+MEASURED = re.compile(
+    r".*(_s|_ms|_at|latency.*|per_s|peak_in_any_second|timeline|story|pid|options|argv|command)$"
+)
 
 
 def without_measures(value: Any) -> Any:

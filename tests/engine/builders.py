@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from runner.core.manifest.dated_window import Window
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import Policy, RetryPolicy
 from runner.core.manifest.quantity import EVERYTHING, Amount, Share
-from runner.core.manifest.window import Window
 from runner.core.transfer.doubt_evidence import Baseline, SendClocks
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.rows import PlannedRow

@@ -10,9 +10,9 @@ import pytest
 
 from runner.core.exit_code import ExitCode
 from runner.core.gates import UNCONDITIONAL, GateAnswer, Verdict, WaveConditions
+from runner.core.manifest.dated_window import Moment, Window
 from runner.core.manifest.model import Limits, Policy
 from runner.core.manifest.quantity import EVERYTHING
-from runner.core.manifest.window import Moment, Window
 from runner.testing.gateway import CARRIED_OUT, Answer
 from tests.engine.builders import NO_PREFLIGHT
 from tests.engine.harness import Run, run_batch

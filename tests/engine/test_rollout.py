@@ -9,10 +9,10 @@ import pytest
 
 from runner.core.errors import LookUpFailed
 from runner.core.exit_code import ExitCode
+from runner.core.manifest.dated_window import Moment, Window
 from runner.core.manifest.model import Limits, RetryPolicy
 from runner.core.manifest.quantity import EVERYTHING, Amount, Share
 from runner.core.manifest.recurring_window import Once, WindowRule, Windows
-from runner.core.manifest.window import Moment, Window
 from runner.core.transfer.doubt_evidence import Baseline, Dedupes, Expires
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.engine.rules import Rules

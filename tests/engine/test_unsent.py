@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from runner.core.exit_code import ExitCode
+from runner.core.manifest.dated_window import Moment, Window
 from runner.core.manifest.model import Limits
-from runner.core.manifest.window import Moment, Window
 from runner.core.transfer.message import Reply, Request
 from runner.core.transfer.states import Event
 from runner.testing.gateway import CARRIED_OUT, Answer, FakeGateway

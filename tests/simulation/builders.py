@@ -7,11 +7,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from runner.core.manifest.dated_window import Moment, Window
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import Endpoints, Environment, Limits, Policy, RetryPolicy, Secret
 from runner.core.manifest.quantity import EVERYTHING as EVERYONE
 from runner.core.manifest.quantity import Amount, Share
-from runner.core.manifest.window import Moment, Window
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
 from runner.core.transfer.rows import TransferRow

@@ -16,8 +16,8 @@ from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import Message, Reply, Request
 from runner.core.transfer.states import Event
 from runner.engine.admission import Admission
+from runner.engine.failure_seats import FailureSeats
 from runner.engine.run import BatchRun, RunSpec
-from runner.engine.seats import Seats
 from runner.gateways.websocket.transport import Dial, Transport
 from runner.journal.sqlite.store import Store
 from runner.ports import Entry, Gateway, GatewayListener, Note
@@ -148,8 +148,8 @@ def _second_reader(dial: Dial) -> Dial:
 class UnseatedBatch(BatchRun):
     """Counts failures, and lets everything be under way nevertheless."""
 
-    def _seats(self) -> Seats:
-        return Seats(None, self.stop_signal)
+    def _seats(self) -> FailureSeats:
+        return FailureSeats(None, self.stop_signal)
 
 
 class RestlessAdmission(Admission):

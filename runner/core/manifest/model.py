@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from runner.core.gates import Gate, UrlGate, WaveConditions
+from runner.core.manifest.dated_window import Window
 from runner.core.manifest.destinations import NO_LIMITS, DestinationTable
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.quantity import Amount
 from runner.core.manifest.recurring_window import NO_WINDOWS, Windows
 from runner.core.manifest.source_excerpt import ManifestExcerpt
-from runner.core.manifest.window import Window
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.doubt_evidence import Promise
 from runner.core.transfer.outcome import Outcome

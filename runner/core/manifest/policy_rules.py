@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from runner.core.diagnostics.problem import Severity
+from runner.core.manifest.dated_window import Window
 from runner.core.manifest.model import Limits
 from runner.core.manifest.quantity import EVERYTHING, Amount, Share
 from runner.core.manifest.recurring_window import HORIZON_DAYS, Windows
 from runner.core.manifest.rules import Finding
-from runner.core.manifest.window import Window
 from runner.core.number_text import duration
 from runner.core.pacing.rate import estimate_s
 from runner.core.pacing.waves import most_failures, seats

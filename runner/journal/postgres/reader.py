@@ -32,8 +32,8 @@ from runner.journal.history_answers import (
     nearest_run,
 )
 from runner.journal.postgres import history_sql as sql
-from runner.journal.postgres.claims import claims
 from runner.journal.postgres.connection import JournalUrl, ask, connect
+from runner.journal.postgres.interaction_history import claims
 from runner.journal.postgres.lane_meta import provenance_of
 from runner.journal.postgres.lease import LAPSED
 from runner.journal.postgres.reading import reading

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.gates import UNCONDITIONAL, WaveConditions
+from runner.core.manifest.dated_window import Moment, Window, parse_moment
 from runner.core.manifest.model import Environment, Policy, RetryPolicy
 from runner.core.manifest.policy_rules import (
     check_ending,
@@ -19,7 +20,6 @@ from runner.core.manifest.policy_rules import (
 from runner.core.manifest.quantity import Amount, parse_amount, parse_duration
 from runner.core.manifest.recurring_window import WindowRule, Windows, parse_span
 from runner.core.manifest.rules import Finding
-from runner.core.manifest.window import Moment, Window, parse_moment
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document

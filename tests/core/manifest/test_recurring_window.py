@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.core.manifest.dated_window import Window, parse_moment
 from runner.core.manifest.model import Policy
 from runner.core.manifest.policy_rules import check_windows
 from runner.core.manifest.recurring_window import (
@@ -23,7 +24,6 @@ from runner.core.manifest.recurring_window import (
     utc_text,
     zone_of,
 )
-from runner.core.manifest.window import Window, parse_moment
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 ZONES = ("Europe/Amsterdam", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from runner.core.diagnostics.problem import Severity
+from runner.core.manifest.dated_window import Window, parse_moment
 from runner.core.manifest.model import Limits
 from runner.core.manifest.policy_rules import check_ending, check_window, duration_s
-from runner.core.manifest.window import Window, parse_moment
 
 OPENS, CLOSES = parse_moment("2026-12-01T22:00:00+01:00"), parse_moment("2026-12-01T23:00:00Z")
 NIGHT = Window(OPENS, CLOSES)  # two hours: the offsets differ

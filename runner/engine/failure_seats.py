@@ -17,7 +17,7 @@ from runner.engine.active_transfer import ActiveTransfer
 from runner.engine.stop import StopSignal
 
 
-class Seats:
+class FailureSeats:
     """Gives seats to transfers. `allowed` None: any number may fail, and none needs a seat."""
 
     def __init__(self, allowed: int | None, stop_signal: StopSignal) -> None:
