@@ -17,7 +17,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from runner.core.manifest.model import DuplicateRows, QueueSelection
-from runner.core.transfer.rows import TransferRow
+from runner.core.transfer.rows import RowColumns, TransferRow
 from runner.manifest import load as loading
 
 ROOT = Path(__file__).parents[1]
@@ -46,13 +46,22 @@ class Rows:
     def select(self, selection: QueueSelection) -> None:
         """Take one selection."""
 
+    def protect(self, interaction_id: str, source: str) -> None:
+        """Take one interaction that is never moved."""
+
     def add(self, row: TransferRow) -> None:
         """Take one row."""
-        first = self._first.setdefault(row.interaction_id, self._count)
+        self._add(row.interaction_id)
+
+    def add_all(self, rows: RowColumns) -> None:
+        """Take rows without faults."""
+        for interaction_id in rows.interaction_id:
+            self._add(interaction_id)
+
+    def _add(self, interaction_id: str) -> None:
+        first = self._first.setdefault(interaction_id, self._count)
         if first != self._count:
-            self._repeats.append(
-                DuplicateRows("interaction", row.interaction_id, first, self._count)
-            )
+            self._repeats.append(DuplicateRows("interaction", interaction_id, first, self._count))
         self._count += 1
 
     def repeats(self, limit: int) -> Sequence[DuplicateRows]:
