@@ -9,10 +9,10 @@ stops without writing anything more: all that it holds is removed.
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,12 +30,17 @@ def main() -> None:
 
 
 def _end(pid: int) -> None:
-    """Stop a server and wait for its end. Raises `ProcessLookupError` once it is there."""
-    os.kill(pid, signal.SIGQUIT)
-    until = time.monotonic() + LONGEST_END_S
-    while time.monotonic() < until:
-        os.kill(pid, 0)
-        time.sleep(0.01)
+    """Stop a server and wait for its end. Raises `ProcessLookupError` if it has ended already."""
+    if sys.platform == "linux":
+        process = os.pidfd_open(pid)
+        os.kill(pid, signal.SIGQUIT)
+        select.select([process], [], [], LONGEST_END_S)
+    else:
+        ends = select.kevent(pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)
+        queue = select.kqueue()
+        queue.control([ends], 0)
+        os.kill(pid, signal.SIGQUIT)
+        queue.control(None, 1, LONGEST_END_S)
 
 
 if __name__ == "__main__":

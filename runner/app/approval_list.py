@@ -18,7 +18,7 @@ from runner.staging.rows import Staging
 
 
 def list_approvals(path: Path, environ: Mapping[str, str]) -> ApprovalResult:
-    """Return who approved a plan, and what keeps it from being applied as far as approvals go.
+    """Return who approved a plan, and why approvals do not allow it yet.
 
     Raises `ManifestInvalid` for a plan or manifest that is not valid, `UsageError` for another file.
     """

@@ -130,8 +130,8 @@ def sign_help(plan: Path) -> str:
 def command_digests(manifest: Manifest) -> dict[str, str]:
     """Return the SHA-256 of each file that the commands of gates name, by its path as written.
 
-    A word without a slash that is no file of the manifest's folder is an installed program, or no
-    file at all.
+    A word without a slash is left out unless the manifest's folder has a file of that name: it names
+    an installed program, or is an argument.
     """
     folder = Path(manifest.path).parent
     words = {
@@ -194,7 +194,7 @@ def plan_faults(
     plan: PlanFile,
     judged: Sequence[Judged],
 ) -> Iterator[Problem]:
-    """Yield what keeps a plan from being applied, whoever signed it."""
+    """Yield the faults because of which a plan is refused, independently of its signatures."""
     again = replan_help(plan, request.report_dir)
     yield from _age_problems(plan, [each.requirement for each in judged], again)
     yield from _loosened(request, manifest, plan)

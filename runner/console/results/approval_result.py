@@ -32,7 +32,7 @@ class ApprovalResult:
     author: tuple[str, ...]
     sha256: str  # of the plan file
     required: tuple[RequiredApprovals, ...]
-    faults: tuple[str, ...]  # what keeps it from being applied, whoever signs it
+    faults: tuple[str, ...]  # reasons to refuse it, independently of its signatures
     sign: str  # the shell line by which a person signs
 
     @property
