@@ -121,9 +121,8 @@ def _stdin_name() -> str | None:
 
 
 def _read_answer(terminal: int, question: str) -> bool:
+    _discard_typed(terminal)
     os.write(terminal, f"{question}\n".encode("utf-8", "replace"))
-    with suppress(termios.error):  # ignore what was typed before the question
-        termios.tcflush(terminal, termios.TCIFLUSH)
     while True:
         os.write(terminal, b"[y/N]: ")
         line = os.read(terminal, MAX_BYTES)
@@ -132,6 +131,15 @@ def _read_answer(terminal: int, question: str) -> bool:
             return True
         if answer in NO or not line.endswith(b"\n"):
             return False
+
+
+def _discard_typed(terminal: int) -> None:
+    """Discard what was typed before a question is shown: it does not answer it.
+
+    Once it is shown nothing may be discarded, else a quick answer is lost and nobody is told.
+    """
+    with suppress(termios.error):
+        termios.tcflush(terminal, termios.TCIFLUSH)
 
 
 async def ask_beside_run(
@@ -151,13 +159,12 @@ async def ask_beside_run(
     try:
         os.set_blocking(terminal, False)
         text = f"{visible(question)}\n[y/N], or: {visible(elsewhere)}\n"
+        _discard_typed(terminal)
         if show is not None:
             show(text)
         else:
             with suppress(OSError):
                 os.write(terminal, text.encode("utf-8", "replace"))
-        with suppress(termios.error):  # ignore what was typed before the question
-            termios.tcflush(terminal, termios.TCIFLUSH)
         answer = await _line_from(terminal)
     finally:
         os.close(terminal)

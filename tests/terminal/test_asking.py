@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,3 +129,23 @@ def test_a_wave_is_confirmed_at_the_terminal_beside_the_live_view(
         shown.type(typed)
         assert shown.ended() == code
     assert len(gateway.effects) == moved
+
+
+ANSWERED_AT_ONCE = """
+import asyncio, select, sys
+from runner.cli.confirmation import ask_beside_run
+
+def show(text):
+    print(text, flush=True)
+    select.select([sys.stdin], [], [])  # goes on once the answer is there
+
+sys.exit(0 if asyncio.run(ask_beside_run("Begin?", show, elsewhere="another way")) else 1)
+"""
+
+
+def test_an_answer_counts_from_the_moment_the_question_is_shown(tmp_path: Path):
+    arguments = [sys.executable, "-c", ANSWERED_AT_ONCE]
+    with Window(arguments, cwd=tmp_path, env=environment()) as shown:
+        shown.wait_for("[y/N]")
+        shown.type(b"y\n")
+        assert shown.ended() == 0

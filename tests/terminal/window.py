@@ -146,8 +146,9 @@ class Window:
 
     def ended(self) -> int:
         """Read to the end and return the exit code."""
-        while self._read():
-            pass
+        deadline = time.monotonic() + PATIENCE_S
+        while self._read():  # a view that goes on for ever is no end
+            assert time.monotonic() < deadline, self.screen.text
         return self.process.wait(PATIENCE_S)
 
     def _read(self) -> bool:
