@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from runner.app.signals import RunOrders
 from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid, RunnerError, UsageError
 from runner.core.exit_code import ExitCode
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.records.summary import Summary
 from runner.core.transfer.outcome import Outcome
@@ -49,7 +50,7 @@ __all__ = [
 REPORT = "report.json"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Batch:
     """A valid manifest (or plan file), and the environment that was chosen for it."""
 
@@ -64,7 +65,7 @@ class Batch:
     sha256: str  # of the file when it was loaded
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transfer:
     """One transfer of a report. `fields` is its line of report.json, whole."""
 
@@ -88,7 +89,7 @@ class Transfer:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Reported:
     """What a plan and a result have in common."""
 
@@ -108,7 +109,7 @@ class _Reported:
                 yield Transfer.of(json.loads(line.rstrip(",\n")))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan(_Reported):
     """What `apply` would do now."""
 
@@ -118,7 +119,7 @@ class Plan(_Reported):
     estimate_s: float | None  # how long the limits alone let it take; None: no limit gives one
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result(_Reported):
     """How a run ended."""
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from runner.core.errors import UsageError
 from runner.core.exit_code import ExitCode
+from runner.core.frozen import frozen
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import (
     SIMULATOR,
@@ -43,10 +44,11 @@ _BUILT_IN = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Connection:
     """What a driver makes an adapter from; `jitter` returns a uniform number in [0, 1)."""
 
+    _: KW_ONLY
     environment: Environment  # with endpoints and credentials
     policy: Policy
     clock: Clock
@@ -139,10 +141,11 @@ class Prober(Protocol[Findings]):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DriverSpec(DriverTraits):
     """A driver: its traits, and the factories of its adapters."""
 
+    _: KW_ONLY
     gateway: Callable[[Connection], Gateway]
     """Return a gateway that is not open yet. Raises `GatewayError`."""
 

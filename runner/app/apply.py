@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from runner.app import run_record
@@ -26,6 +26,7 @@ from runner.composition import forget_earlier_gateway
 from runner.core import next_steps
 from runner.core.errors import GatewayError, StorageError, UsageError
 from runner.core.exit_code import ExitCode, exit_code
+from runner.core.frozen import frozen
 from runner.core.manifest.model import Manifest
 from runner.core.next_steps import shell_line
 from runner.core.pacing.batch_so_far import BatchSoFar
@@ -45,7 +46,7 @@ from runner.report.writer import write_report
 from runner.staging.rows import Staging
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Applied:
     """The result of a run, with what its report was written from."""
 
@@ -56,7 +57,7 @@ class Applied:
     error: Exception | None = None  # what ended it early, for the trace
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """The question to a person before a run sends."""
 
@@ -75,7 +76,7 @@ def _hold_to_nothing(_staging: Staging) -> BatchSoFar | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunHooks:
     """The caller's part in a run: it watches, may stop it, and confirms before it sends."""
 

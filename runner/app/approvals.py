@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
@@ -19,6 +18,7 @@ from runner.core.approval.decision import Approvals, count_approvals
 from runner.core.approval.ssh_signature import PLAN_NAMESPACE
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid, UsageError
+from runner.core.frozen import frozen
 from runner.core.gates import CommandGate
 from runner.core.manifest.model import Manifest
 from runner.core.manifest.quantity import rate_text
@@ -40,7 +40,7 @@ MOST_NAMED = 10
 """Signatures that a refusal names."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Requirement:
     """Approvals that somebody requires: the manifest or the host."""
 
@@ -50,7 +50,7 @@ class Requirement:
     max_age_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Judged:
     """What the signatures beside a plan are worth for one requirement."""
 

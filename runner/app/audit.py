@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from runner.console.results.audit_result import (
     AuditResult,
 )
 from runner.core.errors import UsageError
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.records.audit_chain import GENESIS
 from runner.core.records.run_record import AuditEntry, ReportSource
@@ -112,7 +113,7 @@ def verify_run(journal: JournalLocation, run_id: str, report_dir: Path | None) -
         return [segment, replace(of_journal, proves=JOURNAL_PROVES)]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _ExpectedEnd:
     """Where a segment should end, according to the report; None if unknown."""
 

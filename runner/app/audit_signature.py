@@ -9,7 +9,6 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from runner.core.approval.allowed_signers import Signers
 from runner.core.approval.decision import Approvals, count_approvals
 from runner.core.approval.ssh_signature import AUDIT_NAMESPACE, HASHES, parse_signature
 from runner.core.errors import UsageError
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.number_text import counted
 from runner.manifest.regular_file import open_regular
@@ -40,7 +40,7 @@ LARGEST_HEAD = 1 << 16
 _SIGNED = (*(each.file for each in FORMATS.values()), "audit.jsonl")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignedHead:
     """The files that `audit sign` wrote."""
 

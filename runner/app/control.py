@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from runner.app.find_journal import JournalOptions
 from runner.app.status import holder_runs
 from runner.core import next_steps
 from runner.core.control import CommandName, parse_command
 from runner.core.errors import NotRunning, RunnerError, UsageError
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import shell_line
 from runner.journals import every_journal, journal_at
@@ -22,7 +22,7 @@ FOR_ALL = frozenset({CommandName.PAUSE, CommandName.STOP})
 """Commands that may be given to all runs at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GivenCommand:
     """A command as it was typed."""
 
@@ -44,7 +44,7 @@ class GivenCommand:
         return ControlRequest(uuid.uuid4().hex, self.command, self.value, self.for_, self.reason)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Controlled:
     """The answer of one run, or why it gave none."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from runner.core.errors import ManifestInvalid
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.journals import default_journal, only_journal, resolve_location
 from runner.manifest.include import read_tree
@@ -14,7 +14,7 @@ from runner.manifest.schema.check import check_schema
 from runner.manifest.sections.environment import choose_environment
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JournalOptions:
     """A command's options that name its journal; None if not given."""
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
 from runner.core.errors import StorageError
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Manifest
 from runner.core.next_steps import shell_line
@@ -24,7 +25,7 @@ from runner.ports.journal_access import GatewayEntry, JournalAccess, JournalStor
 from runner.report.safe_folder import WITNESS, open_folder
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checkpoint:
     """The journal as one run saw it. `seq` and `head` are the last event's."""
 
@@ -38,7 +39,7 @@ class Checkpoint:
     adoption: str = ""  # the last one of the database that it saw
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checkpoints:
     """What runs saw of a journal: those of a batch in its report folder, all in the registry.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid
+from runner.core.frozen import frozen
 from runner.core.gates import QueueGate
 from runner.core.manifest.destinations import DestinationLimits, DestinationTable, is_open, key_of
 from runner.core.manifest.model import Manifest, QueueSelection
@@ -28,7 +29,7 @@ from runner.ports import Directory
 from runner.staging.rows import Staging
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DirectoryAnswers:
     """A directory's answers: ids of names, rows of selections, and what selections left out."""
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from runner.core.approval.ssh_signature import HASHES
 from runner.core.batch_options import BatchOptions
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import MediaMatrix
 from runner.core.next_steps import RunArguments
@@ -40,7 +41,7 @@ REPLAN = "plan anew, with `plan --out`"
 """The help for a plan file that does not say what it was made of."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SeenHistory:
     """The journal as the plan saw it; `lineage` None: there was none."""
 
@@ -51,7 +52,7 @@ class SeenHistory:
     last_transfer_id: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ApprovalBasis:
     """What approvers rely on beside the manifest, the rows and the journal."""
 
@@ -60,7 +61,7 @@ class ApprovalBasis:
     new_history: bool = False  # made with --new-history
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlanFile:
     """The content of a plan file."""
 

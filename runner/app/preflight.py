@@ -15,6 +15,7 @@ from runner.app.run_options import RunOptions
 from runner.app.system_clock import SystemClock
 from runner.composition import opened_gateway
 from runner.core.errors import GatewayError, LookUpFailed
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Manifest
 from runner.core.transfer.doubt_evidence import Evidence, weigh
@@ -48,7 +49,7 @@ _WORDS = {
 UNKNOWN = "the look-up failed"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Forecast:
     """What would happen to a row, according to its look-up."""
 

@@ -8,7 +8,7 @@ import os
 import random
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from runner.app.run_options import RunOptions
 from runner.app.system_clock import SystemClock
 from runner.composition import connection_of, opened_environment
 from runner.core.errors import NotInDoubt, StorageError, UsageError
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import Environment, Manifest
@@ -31,7 +32,7 @@ from runner.staging.rows import Selection, Staging
 _MEDIA = MediaMatrix(Audio("opus", 64, 16))  # a draft needs one; the platform ignores it
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProbeOrder:
     """What a probe moves, and the file for its findings, which must not exist yet."""
 
@@ -40,7 +41,7 @@ class ProbeOrder:
     out: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProbeResult:
     """The findings of a probe, and their file."""
 
@@ -143,7 +144,7 @@ async def _probed(
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _File:
     """The file of a probe: readable by its owner only, replaced as a whole."""
 
@@ -176,7 +177,7 @@ class _File:
             raise StorageError(f"{self.path} cannot be written ({error.strerror})") from error
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _FindingsWriter:
     """Writes the present findings to the file when called."""
 

@@ -7,11 +7,12 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from runner.app import run_record
 from runner.core.errors import UsageError
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import ReportSource, RunRecord
@@ -32,7 +33,7 @@ _LIKE_A_FILE = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,4}")
 """A suffix that names a format; that of a folder such as `reports-1.5` does not."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rendered:
     """The formats that a run's report was rendered in, with their files."""
 

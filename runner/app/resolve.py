@@ -6,12 +6,12 @@ import socket
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from runner.app import run_record
 from runner.core.batch_options import MOST_ROWS
 from runner.core.errors import NotInDoubt, UsageError
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Callback
 from runner.core.transfer.outcome import Outcome
@@ -41,7 +41,7 @@ class Resolution(StrEnum):
         return Event.VOUCHED if self is Resolution.TRANSFERRED else Event.DISOWNED
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resolved:
     """The result of a resolution."""
 
@@ -105,7 +105,7 @@ def _said_of_sender(
     return {"said_to_be_dead": sender}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """A person's statement about one transfer of a run."""
 
@@ -114,7 +114,7 @@ class Verdict:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ManyResolved:
     """The result of several resolutions."""
 

@@ -7,7 +7,6 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from shlex import quote
@@ -16,6 +15,7 @@ from typing import Any
 import yaml
 
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import MediaMatrix
 from runner.core.next_steps import RunArguments
@@ -47,7 +47,7 @@ _WITHOUT = frozenset({"transfers", "defaults", "media"})
 _WINDOWS = frozenset({"window", "windows"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Undo:
     """An undo that was written."""
 

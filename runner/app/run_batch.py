@@ -7,7 +7,7 @@ import random
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from runner.app.callback_backlog import CallbackBacklog
@@ -23,6 +23,7 @@ from runner.composition import opened_gateway, policy_of
 from runner.core.control import CONFIRM
 from runner.core.errors import StorageError
 from runner.core.exit_code import ExitCode
+from runner.core.frozen import frozen
 from runner.core.manifest.model import Limits, Manifest
 from runner.core.pacing.batch_so_far import BatchSoFar
 from runner.core.records.run_record import Figures, PlanFigures
@@ -51,7 +52,7 @@ NOTHING_SENT = RunEnd(None, None, None, Figures())
 """The end of a run that had nothing to send."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlannedBatch:
     """What a run is to send, by its stored plan, and where that is recorded."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from runner.app.plan_file import PlanFile
 from runner.core.batch_options import BatchOptions
 from runner.core.batch_options import to_json as option_json
 from runner.core.errors import UsageError
+from runner.core.frozen import frozen
 from runner.core.manifest.model import Environment, Limits, Manifest, Policy
 from runner.core.manifest.recurring_window import NO_WINDOWS
 from runner.core.next_steps import RunArguments
@@ -20,7 +21,7 @@ from runner.ports.journal_access import JournalAccess
 from runner.staging.rows import Selection
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunOptions(BatchOptions):
     """What `apply` and `plan` are asked to do."""
 

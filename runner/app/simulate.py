@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from runner.app.plan import read_manifest
 from runner.app.run_options import RunOptions
 from runner.app.signals import Signals
+from runner.core.frozen import frozen
 from runner.core.manifest.model import (
     Endpoints,
     GatewayConstraints,
@@ -32,7 +33,7 @@ ANY_GATEWAY = GatewayConstraints(
 """The gateway's constraints without a manifest."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServeOptions:
     """Options of `simulate`; None if not given."""
 

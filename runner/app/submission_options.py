@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from runner.app.run_options import RunOptions
 from runner.core.batch_options import OPTIONS, BatchOptions, to_json
 from runner.core.errors import UsageError
+from runner.core.frozen import frozen
 from runner.manifest.load import Overrides
 from runner.manifest.own_sections import OwnSections
 
@@ -60,7 +61,7 @@ def _is_sound(name: str, value: Any) -> bool:
             return is_number and (option.least or 0) <= value <= (option.most or value)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SubmittedRun(RunOptions):
     """What a worker runs for a submission: environments and callbacks are the worker's own."""
 

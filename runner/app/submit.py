@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +17,7 @@ from runner.app.run_options import RunOptions
 from runner.app.submission_options import travelling
 from runner.core.diagnostics.problem import Problem
 from runner.core.errors import StorageError, UsageError
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.journals import fleet_at
 from runner.manifest.regular_file import open_regular
@@ -28,7 +29,7 @@ PATIENCE = 240
 """How many times in a row `--wait` finds that the journal does not answer before it gives up."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Submitted:
     """A stored submission, and the manifest's warnings."""
 

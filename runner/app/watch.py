@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 
 from runner.app.status import holder_runs
 from runner.console.results.status import RunState
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.records.run_record import RunRecord
 from runner.journals import journal_at
@@ -16,7 +17,7 @@ from runner.ports import Progress, SessionState
 from runner.ports.history import LATEST
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunSnapshot:
     """A run's state and progress at one moment."""
 

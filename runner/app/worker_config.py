@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from runner.core.errors import UsageError
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.quantity import parse_duration
 from runner.core.urls import is_loopback
@@ -26,7 +26,7 @@ AT_ONCE, MOST_AT_ONCE = 8, 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WorkerConfig:
     """A worker's configuration, checked."""
 

@@ -9,7 +9,7 @@ options that `apply` and `plan` share are declared in `runner.core.batch_options
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +22,7 @@ from runner.cli.dataclass_options import option_info
 from runner.console.diagnostics.formats import OutputFormat
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 from runner.core.batch_options import CHECKS, OPTIONS, OUTPUT, PLACES, SELECTION, BatchOptions
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.quantity import parse_duration
 
@@ -149,7 +150,7 @@ class LogFormatChoice(StrEnum):
     JSON = "json"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OutputOptions:
     """Where and how a command writes what it says."""
 
@@ -220,7 +221,7 @@ class OutputOptions:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JournalSelection:
     """Which journal a command reads."""
 
@@ -245,7 +246,7 @@ class JournalSelection:
         return JournalOptions(self.journal, self.manifest, self.env)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SharedOptions(BatchOptions):
     """The options that `apply` and `plan` share."""
 

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -26,6 +25,7 @@ from runner.console.terminal_text import folded
 from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
 from runner.core.exit_code import ExitCode
+from runner.core.frozen import frozen
 
 if TYPE_CHECKING:
     from runner.console.live.terminal_writer import TerminalWriter
@@ -41,7 +41,7 @@ BLOCKED_S = 5.0
 """How long the end of a command waits for a blocked stderr."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Console:
     """Writes results to `out`, everything else to `err`."""
 

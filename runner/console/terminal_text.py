@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from textwrap import wrap
 
 from rich.cells import cell_len
+
+from runner.core.frozen import frozen
 
 MINIMAL_WIDTH = 20
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
@@ -37,7 +38,7 @@ def shorten(text: str, limit: int) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Paint:
     """Colours text with ANSI sequences; returns it unchanged if colour is off."""
 

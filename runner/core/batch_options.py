@@ -7,10 +7,11 @@ A new option is one field here, and the code that acts on it. The command line, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import KW_ONLY, field, fields
 from enum import Enum, auto
 from typing import Any, Self
 
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.quantity import (
     Amount,
@@ -41,10 +42,11 @@ class Planned(Enum):
     REPLACEABLE = auto()  # an option of its own takes the plan's place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Option:
     """How an option is written, what it means, and what keeps its value."""
 
+    _: KW_ONLY
     flag: str
     help: str
     group: str  # its heading in the help
@@ -99,10 +101,11 @@ def option(default: Any, **attributes: Any) -> Any:
     return field(default=default, metadata={_KEY: Option(**attributes)})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BatchOptions:
     """The options that `apply` and `plan` share, in the order of the help."""
 
+    _: KW_ONLY
     environment: str | None = option(
         None,
         flag="--env",
@@ -188,7 +191,7 @@ class BatchOptions:
         in_next_steps=True,
         in_plan=Planned.REPLACEABLE,
     )
-    max_failures: Amount | None = option(  # noqa: RUF009 - a field
+    max_failures: Amount | None = option(
         None,
         flag="--max-failures",
         metavar="COUNT|SHARE",
@@ -198,7 +201,7 @@ class BatchOptions:
         in_next_steps=True,
         in_plan=Planned.FIXED,
     )
-    journal: JournalLocation | None = option(  # noqa: RUF009 - a field
+    journal: JournalLocation | None = option(
         None,
         flag="--journal",
         metavar="FILE",

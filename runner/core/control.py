@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
 from runner.core.errors import CommandRefused
+from runner.core.frozen import frozen
 from runner.core.manifest.model import Limits
 from runner.core.manifest.quantity import (
     Amount,
@@ -44,7 +45,7 @@ class CommandName(StrEnum):
     SHOW = "show"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """One command: `text` is it as a person writes it; `value` is in seconds or per second."""
 
@@ -123,7 +124,7 @@ _EXAMPLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bounds:
     """What a run may be raised to: the limits that it began with.
 
@@ -137,7 +138,7 @@ class Bounds:
     is_planned: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pause:
     """A pause that an operator made; times are monotonic seconds."""
 
@@ -150,7 +151,7 @@ class Pause:
         return f"paused by {self.who}" + (f": {self.reason}" if self.reason else "")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunControls:
     """What is in force in a run now."""
 

@@ -10,10 +10,11 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, field
 from enum import StrEnum
 from typing import Any
 
+from runner.core.frozen import frozen
 from runner.core.manifest.quantity import parse_duration
 from runner.core.number_text import figure
 
@@ -41,7 +42,7 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GateAnswer:
     """A gate's verdict and, in words, what it was judged by."""
 
@@ -49,7 +50,7 @@ class GateAnswer:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bound:
     """A comparison of a figure with a number; durations are in seconds."""
 
@@ -75,19 +76,21 @@ def parse_bound(text: str) -> Bound:
     return Bound(text, found[1], number)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Gate:
     """What all gates have. `every_s` None: it is not asked again once its wave has begun."""
 
+    _: KW_ONLY
     name: str
     every_s: float | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class UrlGate(Gate):
     """Asks an HTTP address. Values of `headers` may be secrets."""
 
+    _: KW_ONLY
     url: str
     headers: Mapping[str, Any] = field(default_factory=dict)
     status: int = 200
@@ -95,23 +98,25 @@ class UrlGate(Gate):
     allow_private: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CommandGate(Gate):
     """Runs a program of the manifest's folder: 0 passes, 1 fails."""
 
+    _: KW_ONLY
     command: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class QueueGate(Gate):
     """Asks the driver for figures of a queue (an id or a name)."""
 
+    _: KW_ONLY
     queue: str
     bounds: Mapping[str, Bound]  # waiting, on_queue, estimated_wait
     source: str = ""  # "file:line"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WaveConditions:
     """What stands before a wave, in this order."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from runner.core.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JournalLocation:
     """A journal's name as it was given: the path of a file, or the URL of a database."""
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Self
 
 from runner.core.approval.ssh_signature import PLAN_NAMESPACE
 from runner.core.batch_options import NO_OPTIONS, BatchOptions
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.records.run_record import RunRecord
 
@@ -32,7 +33,7 @@ SEEN = {
 """Example reasons for `resolve`, by its verdict; a person writes better ones."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """One next step, and the arguments of its command; none: no command."""
 
@@ -49,7 +50,7 @@ class Step:
         return {"text": self.text, "command": self.command, "argv": list(self.argv)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunArguments:
     """What a run was started with; paths are relative to `folder`."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from runner.core.frozen import frozen
 from runner.core.manifest.model import RetryPolicy
 from runner.core.number_text import times
 from runner.core.pacing.rate import LONGEST_OBEYED_S, backoff_s
@@ -40,7 +40,7 @@ def _whole(letters: str, padding: str) -> bool:
     return left_over != 1 and (not padding or (left_over + len(padding)) % 4 == 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answered:
     """The address answered; `retry_after_s` is the wait that it asked for, if any."""
 
@@ -48,21 +48,21 @@ class Answered:
     retry_after_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unreachable:
     """This try brought no answer."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """The callback cannot be called: its address or its headers are not allowed."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Suppressed:
     """A rehearsal calls only loopback addresses (manifest.md, "Simulator")."""
 
@@ -72,12 +72,12 @@ class Suppressed:
 AttemptResult = Answered | Unreachable | Refused | Suppressed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Delivered:
     """The address accepted the callback."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failed:
     """No further attempt in this run; with `final` False the next run tries again."""
 
@@ -85,7 +85,7 @@ class Failed:
     final: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Retry:
     """Another attempt after `wait_s` seconds."""
 

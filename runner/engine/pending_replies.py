@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from runner.core.frozen import frozen
 from runner.core.transfer.message import Reply
 from runner.core.transfer.reasons import Code
 from runner.ports import Clock, SessionLost
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoReply:
     """Why a delivery has no reply, in words."""
 

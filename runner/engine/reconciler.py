@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.exit_code import ExitCode
+from runner.core.frozen import frozen
 from runner.core.pacing.rate import LONGEST_OBEYED_S
 from runner.core.transfer.doubt_evidence import (
     Dedupes,
@@ -44,7 +44,7 @@ MOST_REPEATS = 20
 _UNDECIDED = frozenset({Evidence.UNTOUCHED, Evidence.UNDER_WAY})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Look:
     """The result of looking a doubt up; `seen` None: the look-up failed."""
 

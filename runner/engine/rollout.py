@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from runner.core.frozen import frozen
 from runner.core.gates import UNCONDITIONAL, WaveConditions
 from runner.core.manifest.model import Policy
 from runner.core.manifest.quantity import Amount
@@ -22,7 +23,7 @@ from runner.ports import Clock
 NEXT = "read the reasons in the report, fix what they name, then run apply again"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wave:
     """One wave of a run; a batch without waves is one that has no number."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from runner.core.frozen import frozen
 from runner.core.manifest.model import Policy
 from runner.core.pacing.rate import backoff_s
 from runner.core.transfer.doubt_evidence import VISIBLE_S, Expires, Promise
@@ -12,7 +12,7 @@ from runner.core.transfer.message import Reply
 from runner.core.transfer.states import Event, classify_repeat
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rules:
     """The manifest's policy, and what it declares about the gateway."""
 
@@ -42,7 +42,7 @@ class Rules:
         return self.needs_look_up or self.policy.preflight or isinstance(self.promise, Expires)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Randomness:
     """The source of a run's random values."""
 

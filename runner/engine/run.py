@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from runner.core.control import CONFIRM, Bounds
 from runner.core.errors import GatewayError
 from runner.core.exit_code import ExitCode
+from runner.core.frozen import frozen
 from runner.core.manifest.destinations import NO_LIMITS, DestinationTable
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Limits
@@ -63,7 +64,7 @@ WAITING_PER_SLOT = 4
 """Transfers that may wait for their next delivery beside those in flight."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunSpec:
     """The size of a run's plan, and the rules to send it by."""
 
@@ -93,7 +94,7 @@ class RunSpec:
         return self.total if self.so_far is None else self.so_far.total
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunEnd:
     """How a run ended. `halted` None: it came to the plan's end."""
 

@@ -6,10 +6,10 @@ import asyncio
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from runner.core.frozen import frozen
 from runner.core.transfer.message import harmless
 from runner.gateways.http.errors import ConnectionFailed, explained
 from runner.gateways.websocket.transport import DIAL_S
@@ -18,7 +18,7 @@ _DAY_S = 86_400.0
 _DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TlsHandshake:
     """The result of a TLS handshake with a verified certificate."""
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 
 from runner.core.diagnostics.problem import Problem
+from runner.core.frozen import frozen
 from runner.core.gates import Gate
 from runner.core.manifest.model import (
     Callback,
@@ -51,7 +52,7 @@ from runner.manifest.yaml.tree import Tree
 __all__ = ["DuplicateRows", "Loaded", "Overrides", "RowSink", "load"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loaded:
     """Result of loading. `manifest` is None if there is an error; warnings do not count."""
 
@@ -61,7 +62,7 @@ class Loaded:
     rows: int  # rows added to the sink
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Overrides:
     """How the command line changes the manifest's limits and number of transfers."""
 

@@ -8,12 +8,13 @@ worker nor point its token elsewhere.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid
+from runner.core.frozen import frozen
 from runner.core.gates import Gate
 from runner.core.manifest.model import Callback, Environment, Limits
 from runner.manifest.include import read_tree
@@ -36,7 +37,7 @@ _ASK = "ask who runs the worker to change its configuration, or submit to anothe
 _ASK_GATES = "submit it without gates, or apply it where its gates can be asked"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OwnSections:
     """The sections of a worker's configuration that are as in a manifest."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from runner.core.diagnostics.problem import Place, Problem, Related, Severity
+from runner.core.frozen import frozen
 from runner.core.manifest.media import Audio, MediaMatrix, Video
 from runner.core.manifest.model import GatewayConstraints
 from runner.core.manifest.rules import Finding, check_constraints, check_plausible
@@ -19,7 +19,7 @@ PlaceFinder = Callable[..., Place]
 """Returns the place of a value, or of the part at the path that is given."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LocatedValue:
     """A value and its place."""
 

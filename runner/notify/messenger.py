@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
 
+from runner.core.frozen import frozen
 from runner.core.manifest.model import Notification
 from runner.core.records.run_record import FailedNotification, NotificationRecord
 from runner.notify.apprise_delivery import SUPPRESSED, deliver
@@ -28,7 +28,7 @@ class Deliver(Protocol):
         """Send it, however long that takes; never raises."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """One message, for those who want to hear of its events."""
 

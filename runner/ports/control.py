@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
+from runner.core.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Requester:
     """Who gave a command, as the operating system or the database says it."""
 
@@ -21,7 +23,7 @@ class Requester:
         return f"{self.user}{by}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ControlRequest:
     """One command in its words. A repeat of an `id` returns the first answer."""
 
@@ -32,7 +34,7 @@ class ControlRequest:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ControlAnswer:
     """The answer to a command. `is_done` False: it was refused, and nothing changed."""
 

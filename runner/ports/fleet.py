@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, Protocol
 
 from runner.core.errors import RunnerError
+from runner.core.frozen import frozen
 from runner.core.transfer.frozen_plan import FrozenPlan
 from runner.ports.journal_access import JournalAccess, Lane
 
@@ -33,7 +34,7 @@ class SubmissionState(StrEnum):
         return self in {SubmissionState.ENDED, SubmissionState.CANCELLED}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewSubmission:
     """A batch as it is submitted. `files` has the manifest too, by names relative to its folder."""
 
@@ -46,7 +47,7 @@ class NewSubmission:
     not_before: float | None = None  # seconds since the epoch
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Submission:
     """A submission as the journal holds it now. Times are RFC 3339, in UTC."""
 
@@ -71,7 +72,7 @@ class Submission:
     ended_at: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WorkerState:
     """A worker as it was seen last."""
 
@@ -84,7 +85,7 @@ class WorkerState:
     running: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LaneOwner:
     """A lane, and who holds it. `owner` None: it is free."""
 
@@ -96,7 +97,7 @@ class LaneOwner:
     why: str | None  # by what right it was taken last
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FleetState:
     """What `status --fleet` shows."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from runner.core.frozen import frozen
 from runner.core.manifest.queue_selection import Waiting
 from runner.core.pacing.destinations import Figures
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import GatewayNote, Reply, Request
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionOpened:
     """A session passed its check. `generation` counts from 1 in a run."""
 
@@ -20,7 +20,7 @@ class SessionOpened:
     tls: str | None  # "TLSv1.3", or None on a plain loopback socket
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionLost:
     """A session's reader ended, for whatever reason, the normal close included.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
+from runner.core.frozen import frozen
 from runner.core.pacing.batch_so_far import EarlierRuns
 from runner.core.records.run_record import AuditEntry, ReportSource, RunRecord
 from runner.core.transfer.outcome import Outcome
@@ -21,7 +21,7 @@ LATEST = "latest"
 """The name of the newest run."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JournalledRun:
     """A run as the journal holds it now; `finished` False: it is running, or it died."""
 
@@ -33,7 +33,7 @@ class JournalledRun:
     not_selected: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeldTransfer:
     """A transfer that is in doubt or under way, with its place in the manifest."""
 
@@ -47,7 +47,7 @@ class HeldTransfer:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeyedTransfer:
     """A transfer found by a run and a key, and the run that took it up."""
 

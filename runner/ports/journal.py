@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from runner.core.frozen import frozen
 from runner.core.transfer.doubt_evidence import Baseline, SendClocks
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event, State
@@ -22,7 +23,7 @@ class Intent(NamedTuple):
     baseline: Baseline | None = None  # what a look-up saw shortly before
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notification:
     """One callback to be made about an outcome; `body` is the exact JSON text to post."""
 
@@ -55,7 +56,7 @@ class Entry(NamedTuple):
     reason_code: str | None = None  # the cause (`core.transfer.reasons`)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Note:
     """Something of the run worth keeping that changes no transfer's state."""
 
@@ -81,7 +82,7 @@ class Note:
     notifications: Sequence[Notification] = field(default=())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JournalledTransfer:
     """A transfer as the journal holds it, found by one of its deliveries' ids."""
 
@@ -94,7 +95,7 @@ class JournalledTransfer:
     code: str | None = None  # of the outcome
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Doubt:
     """A transfer in doubt, of whatever run, with the last delivery that may have left."""
 

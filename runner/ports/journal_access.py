@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 from urllib.parse import urlsplit
 
+from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.transfer.plan_decision import Decision
@@ -20,7 +20,7 @@ from runner.ports.history import EventSource, History, RunFollower
 from runner.ports.journal import Entry, Note, RunJournal
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Holder:
     """The process that holds a lock."""
 
@@ -141,7 +141,7 @@ class JournalLock(AcquirableLock, Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lane:
     """A gateway and account: what has one history, one writer and one rate, whatever it is called."""
 
@@ -244,7 +244,7 @@ class Adopted(NamedTuple):
     last: str | None  # when the last run's last event before it was; None: there is none
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KnownHistory:
     """What the last run of a gateway left. `seq` and `head` are of the last event that it saw."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from runner.core.frozen import frozen
 from runner.core.records.latency import RecentLatency
 from runner.core.records.recent_failures import RecentFailure
 
@@ -20,7 +20,7 @@ class SessionState(StrEnum):
     CLOSED = "closed"  # the run is done with it
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Progress:
     """Where a run stands; counts are of transfers of this run's plan. None: not known."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from runner.core.frozen import frozen
 from runner.core.number_text import counted
 from runner.report.audit_log import CHAIN, chained
 
@@ -26,7 +26,7 @@ class Tampering(StrEnum):
     TRUNCATE = "truncate"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuditFault:
     """The first bad entry: its line in the file (from 1), its number, and why it is bad."""
 
@@ -40,7 +40,7 @@ class AuditFault:
         return f"line {self.line}{entry}: {self.why} ({self.kind})"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuditVerdict:
     """Result of a verification: the number of good entries, and the hash of the last."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from runner.core.frozen import frozen
 from runner.core.records.run_record import ReportSource, TimelinePoint
 from runner.core.records.summary import Summary, summarize
 
@@ -12,7 +12,7 @@ TIMELINE_LIMIT = 600
 """Most points of a report's timeline (cli.md, "A run leaves")."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuditEnd:
     """How many entries a run's segment of the audit chain has, and the hash of the last.
 
@@ -23,7 +23,7 @@ class AuditEnd:
     head: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Content:
     """A report before it is rendered in a format."""
 

@@ -12,11 +12,11 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runner.core.errors import StorageError, UsageError
+from runner.core.frozen import frozen
 from runner.core.records.retention import StoredReport
 from runner.core.timestamps import seconds
 from runner.report.formats.registry import FORMATS
@@ -32,7 +32,7 @@ _OURS = frozenset({*(each.file for each in FORMATS.values()), AUDIT, PDF, WITNES
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReportFolder:
     """A run's report folder and its size on disk."""
 
@@ -40,7 +40,7 @@ class ReportFolder:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SkippedEntry:
     """An entry beside reports that is not a report, with the reason."""
 
@@ -48,7 +48,7 @@ class SkippedEntry:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredBatch:
     """A batch's reports; `latest` is the target of the link beside them."""
 

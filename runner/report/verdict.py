@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from runner.core import next_steps
 from runner.core.exit_code import ExitCode
+from runner.core.frozen import frozen
 from runner.core.next_steps import RunArguments, Step
 from runner.core.number_text import counted, duration, was_or_were
 from runner.core.timestamps import seconds_between
@@ -14,7 +15,7 @@ from runner.core.transfer.outcome import BY_URGENCY, Outcome
 from runner.report.model import Content
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunVerdict:
     """The head of a report. `tone` is good, doubt, bad or calm."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from runner.core.frozen import frozen
 from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GatewayBehaviour:
     """The limits and promises of the gateway, beyond the manifest's options.
 

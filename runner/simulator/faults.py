@@ -13,29 +13,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import blake2b
 from typing import Any
 
 from runner.core.errors import UsageError
+from runner.core.frozen import frozen
 
 _SLOW_FACTOR = 20
 _LEAST_SLOW_S = 0.05  # a slow answer of a gateway without latency takes 20 times this
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """Send this text frame."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cut:
     """Abort the socket: no close frame, and buffered data is lost."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Close:
     """Close the session with a handshake."""
 
@@ -43,7 +44,7 @@ class Close:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seen:
     """Record that a request was read."""
 
@@ -51,7 +52,7 @@ class Seen:
     interaction_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Effect:
     """Carry a transfer out.
 
@@ -72,7 +73,7 @@ Decisions = tuple[tuple[float, Action], ...]
 """What to do, each after a delay in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """The gateway's decision on a request; `carried_out`: the transfer is carried out."""
 
@@ -97,7 +98,7 @@ class Verdict:
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chance:
     """Seeded chance. `shares` has the share (0 to 1) of each fault.
 

@@ -11,17 +11,18 @@ import json
 import os
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from runner.core.errors import StorageError
+from runner.core.frozen import frozen
 
 _LATEST = 10_000
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Received:
     """A request was read; `at` is seconds since the epoch."""
 
@@ -30,7 +31,7 @@ class Received:
     interaction_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Carried:
     """A transfer was carried out; `seq` counts effects from 1, `at` is seconds since the epoch."""
 
@@ -107,8 +108,8 @@ class Ledger:
     def _write(self, entry: Carried | Received) -> None:
         if self._file is None:
             return
-        fields = {name: getattr(entry, name) for name in entry.__slots__}
-        line = _ENCODER.encode(fields).encode() + b"\n"
+        kept = {each.name: getattr(entry, each.name) for each in fields(entry)}
+        line = _ENCODER.encode(kept).encode() + b"\n"
         try:
             written = os.write(self._file, line)
         except OSError as error:

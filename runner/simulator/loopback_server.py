@@ -8,13 +8,14 @@ import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY
 from pathlib import Path
 from typing import Any, Protocol
 
 from aiohttp import web
 
 from runner.core.errors import StorageError, UsageError
+from runner.core.frozen import frozen
 from runner.core.manifest.model import Endpoints, Secret
 from runner.simulator.client_session import GOODBYE_S
 from runner.simulator.ledger import Carried, Ledger
@@ -23,7 +24,7 @@ from runner.simulator.tokens import SCOPES
 LARGEST_MESSAGE = 1 << 20  # bytes (protocol, "Session")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ServerOptions:
     """Options of a server that its model does not need.
 
@@ -32,6 +33,7 @@ class ServerOptions:
     `heartbeat_s` between two heartbeats of a channel, `closing_s` from `socket_closing` to the end.
     """
 
+    _: KW_ONLY
     client_id: Secret | None = None
     client_secret: Secret | None = None
     scopes: tuple[str, ...] = SCOPES  # that the client may be granted

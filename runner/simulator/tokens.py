@@ -9,11 +9,13 @@ from random import Random
 from typing import Any
 from urllib.parse import parse_qs
 
+from runner.core.frozen import frozen
+
 SCOPES = ("interaction:transfer", "websocket:use", "interaction:view")
 """The scopes of this gateway; a request without scopes is granted all."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grant:
     """The scopes of a token and its expiry (seconds since the epoch)."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 
+from runner.core.frozen import frozen
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import DuplicateRows, QueueSelection
 from runner.core.records.row_codec import DECISION, PLANNED_ROW, ROW, write_ladder
@@ -60,7 +61,7 @@ _SET = re.compile(r"\[(?:!(\]?[^\]]*\])|\]?[^\]]*\])")
 """A set of characters in a pattern, from bracket to bracket; group 1 if it is a negated one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selection:
     """Which rows may be sent: keys that match any of `only` (none: all), at most `limit`.
 

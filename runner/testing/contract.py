@@ -17,10 +17,11 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from itertools import count
 
 from runner.core.errors import GatewayError
+from runner.core.frozen import frozen
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import Endpoints
 from runner.core.timestamps import timestamp
@@ -38,7 +39,7 @@ _ANSWERS = {Event.ACCEPTED, Event.LIMITED, Event.UNSUITED, Event.DENIED, Event.L
 _VOICE = MediaMatrix(Audio("opus", 64, 16))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stage:
     """A driver, connected to a server of its tests.
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import httpx
 
+from runner.core.frozen import frozen
 from runner.core.manifest.model import Callback, RetryPolicy
 from runner.core.webhook import Decision, Delivered, Failed, Retry, Suppressed, decide
 from runner.ports import Clock, Observer
@@ -29,7 +30,7 @@ _PAGE = 100  # rows taken from the outbox at a time
 _BACKLOG = 20_000  # rows that may wait for one slow callback; about 15 MB
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OutboxRow:
     """A callback to deliver. `body` is the exact JSON text that is signed and posted."""
 

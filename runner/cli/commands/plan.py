@@ -9,7 +9,6 @@ answers in a third of the time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +21,7 @@ from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 from runner.core.batch_options import CHECKS, OUTPUT, PLACES
 from runner.core.errors import UsageError
 from runner.core.exit_code import ExitCode
+from runner.core.frozen import frozen
 
 if TYPE_CHECKING:
     from runner.app.name_resolution import DirectoryAnswers
@@ -44,7 +44,7 @@ SECRETS_NEEDED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlanOptions:
     """The options of `plan` alone."""
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ import typer
 from runner.cli import options
 from runner.cli.dataclass_options import expand_dataclasses
 from runner.core.errors import StorageError, UsageError
+from runner.core.frozen import frozen
 from runner.report.formats.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ STDOUT = Path("-")
 DEFAULT_FORMATS = "html,json"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReportOptions:
     """The options of `report` alone."""
 

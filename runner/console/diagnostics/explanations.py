@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from functools import cache
 from importlib.resources import files
 from textwrap import wrap
@@ -15,6 +15,7 @@ from textwrap import wrap
 from runner.console.results.document import document
 from runner.console.terminal_text import Paint, visible
 from runner.core.diagnostics.codes import CODES
+from runner.core.frozen import frozen
 
 WIDTH = 100
 
@@ -26,7 +27,7 @@ FAMILIES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Explanation:
     """One code's rule, reason and examples; `files` are beside both examples, by name.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import stat
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from rich.cells import cell_len
 
 from runner.console.terminal_text import visible_character
+from runner.core.frozen import frozen
 
 TAB = "    "
 MASK = "••••"
@@ -32,7 +33,7 @@ class Sources(Protocol):
         """Return the lines with these numbers (from 1); unreadable ones are left out."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SourceFiles:
     """Reads source lines from disk; a relative path that does not exist is tried in `folder` too."""
 
@@ -61,7 +62,7 @@ def _read(path: Path, numbers: AbstractSet[int]) -> dict[int, str]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DisplayedLine:
     """A source line as it is displayed, with the cell of each of its characters."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from runner.console.diagnostics.marked_lines import Sources, displayed_line
 from runner.console.terminal_text import Paint, listed, visible
 from runner.core.diagnostics.codes import CODES
 from runner.core.diagnostics.problem import Place, Problem, Severity
+from runner.core.frozen import frozen
 from runner.core.number_text import counted
 
 MAX_PROBLEMS = 20
@@ -18,7 +18,7 @@ MOST_CODES = 5
 """Codes named in the last line, `learn more`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Mark:
     """A span to mark: the problem's own (`^`) or a related one (`-`, with its note)."""
 
@@ -27,7 +27,7 @@ class _Mark:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Block:
     """Settings for rendering problems, and the lines that they refer to."""
 

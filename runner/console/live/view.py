@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from rich.cells import cell_len, set_cell_size
 
 from runner.console.live.progress_text import outcome_counts, rate_text, share
 from runner.console.log.redaction import harmless
+from runner.core.frozen import frozen
 from runner.core.number_text import counted, duration
 from runner.core.records.recent_failures import RecentFailure
 from runner.core.transfer.outcome import outcome_named, outcome_words
@@ -51,7 +51,7 @@ SESSIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Warned:
     """A warning of the log, as one text."""
 
@@ -59,7 +59,7 @@ class Warned:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class View:
     """A run at one moment, as the view shows it."""
 

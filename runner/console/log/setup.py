@@ -11,7 +11,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
@@ -22,6 +21,7 @@ from runner.console.log.redaction import redact_value
 from runner.console.output_streams import LossyStream, wants_color
 from runner.console.terminal_text import Paint, visible
 from runner.core.errors import UsageError
+from runner.core.frozen import frozen
 
 LogFormat = Literal["auto", "pretty", "json"]
 
@@ -31,7 +31,7 @@ LIBRARIES = ("httpx", "httpcore", "websockets", "aiohttp", "asyncio")
 Event = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Output:
     """A destination of log lines: stream, threshold and format."""
 

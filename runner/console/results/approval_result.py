@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from runner.console.results.document import document
 from runner.console.terminal_text import Paint, visible
 from runner.core.approval.decision import Approvals, SignatureVerdict
+from runner.core.frozen import frozen
 from runner.core.number_text import counted
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RequiredApprovals:
     """Approvals that the manifest or the host requires, and those that were given."""
 
@@ -20,7 +20,7 @@ class RequiredApprovals:
     approvals: Approvals
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ApprovalResult:
     """A plan's approvals."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
 from runner.console.terminal_text import Paint, visible
+from runner.core.frozen import frozen
 from runner.core.number_text import counted
 
 TAMPERED = (
@@ -40,7 +41,7 @@ SIGNATURE_PROVES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuditResult:
     """What was verified, and the result."""
 

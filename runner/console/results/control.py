@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from runner.console.results.document import document
 from runner.console.terminal_text import Paint, visible
+from runner.core.frozen import frozen
 from runner.core.number_text import figure
 from runner.core.transfer.outcome import outcome_words
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunAnswer:
     """What one run answered; `state` is empty where it could not be asked."""
 

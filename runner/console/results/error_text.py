@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from runner.console.diagnostics.formats import OutputFormat, github_command
@@ -23,9 +22,10 @@ from runner.core.errors import (
     UsageError,
 )
 from runner.core.exit_code import ExitCode
+from runner.core.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """An error as it is shown: headline, cause, place and fix."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from types import MappingProxyType
 
 from runner.console.results.document import document
 from runner.console.terminal_text import Paint, visible
+from runner.core.frozen import frozen
 from runner.core.number_text import counted, duration, figure
 from runner.core.records.retention import KeepReason
 
@@ -16,7 +17,7 @@ MOST_SHOWN = 50
 """Most folders of a kind that the text lists; JSON has all."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RemovedReport:
     """A report folder that was removed, or that would be."""
 
@@ -26,7 +27,7 @@ class RemovedReport:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FolderNote:
     """A folder that was skipped or could not be removed, with the reason."""
 
@@ -34,7 +35,7 @@ class FolderNote:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PruneResult:
     """The result of pruning; with `dry_run`, `removed` are the reports that would be removed."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from runner.console.results.document import document
 from runner.console.terminal_text import visible
+from runner.core.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RenderedFiles:
     """The formats that a run's report was rendered in, with the path of each file."""
 

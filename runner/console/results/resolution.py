@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
 from runner.console.terminal_text import Paint, visible
+from runner.core.frozen import frozen
 from runner.core.next_steps import Step
 from runner.core.number_text import counted
 from runner.core.transfer.outcome import Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResolutionResult:
     """A transfer in doubt that a person settled."""
 

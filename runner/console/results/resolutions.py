@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
 from runner.console.terminal_text import Paint, visible
+from runner.core.frozen import frozen
 from runner.core.number_text import counted
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SettledDoubt:
     """A transfer that was settled, or that would be."""
 
@@ -22,7 +23,7 @@ class SettledDoubt:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RefusedKey:
     """A key whose transfer is not in doubt."""
 
@@ -30,7 +31,7 @@ class RefusedKey:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResolutionsResult:
     """The result of several resolutions; with `dry_run` nothing was settled."""
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from runner.console.results.document import document
 from runner.console.terminal_text import Paint, visible
+from runner.core.frozen import frozen
 from runner.core.next_steps import Step
 from runner.core.number_text import counted
 from runner.core.transfer.reversal import Irreversible
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReversalResult:
     """An undo that was written."""
 

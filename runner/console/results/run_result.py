@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
 from runner.core.exit_code import ExitCode
+from runner.core.frozen import frozen
 from runner.core.next_steps import RunArguments, Step
 from runner.core.records.run_record import Figures, PlanFigures
 from runner.core.transfer.outcome import Outcome
@@ -18,7 +19,7 @@ MOST_MOVES = 10_000
 """Most rows of a plan that a result lists; the report's `report.json` has all."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """Transfers with the same outcome and cause; `examples` are places in the manifest."""
 
@@ -32,7 +33,7 @@ class Group:
     names: Sequence[str] = ()  # what to call them; none: by their places
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunResult:
     """The result of a command that planned or applied.
 

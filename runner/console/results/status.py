@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -12,6 +11,7 @@ from runner.console.log.redaction import redact
 from runner.console.results.document import document
 from runner.console.terminal_text import Paint, shorten, visible
 from runner.core.exit_code import ExitCode
+from runner.core.frozen import frozen
 from runner.core.next_steps import Step
 from runner.core.number_text import counted
 from runner.core.timestamps import seconds_between
@@ -31,7 +31,7 @@ class RunState(StrEnum):
     DIED = "died"  # it did not finish, and no process holds the journal's lock
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DoubtStatus:
     """A transfer in doubt."""
 
@@ -44,7 +44,7 @@ class DoubtStatus:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunStatus:
     """A run; `in_flight` is 0 unless it is running."""
 
@@ -66,7 +66,7 @@ class RunStatus:
     more_doubts: int = 0  # that were not read
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JournalStatus:
     """A journal and the requested runs, newest first."""
 

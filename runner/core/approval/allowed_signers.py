@@ -6,11 +6,11 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from runner.core.approval.ssh_key import kind_of, parse_key
 from runner.core.approval.wire import Malformed
+from runner.core.frozen import frozen
 
 LARGEST_FILE = 1 << 20
 """Bytes of a file of signers that are read."""
@@ -26,7 +26,7 @@ _OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,|$)')
 _PATTERN = re.compile(r"[*?!]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signer:
     """A line of the file: who signs with which key, for what and when."""
 
@@ -50,7 +50,7 @@ class Signer:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignersFault:
     """A line that cannot be used; the text states the problem, then the fix, after a semicolon."""
 
@@ -58,7 +58,7 @@ class SignersFault:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signers:
     """Who may sign for one namespace."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from runner.core.approval.allowed_signers import Signer, Signers
 from runner.core.approval.ssh_key import PublicKey, fingerprint, parse_key
@@ -14,12 +14,13 @@ from runner.core.approval.ssh_signature import (
     parse_signature,
 )
 from runner.core.approval.wire import Malformed
+from runner.core.frozen import frozen
 
 Verify = Callable[[PublicKey, SshSignature, bytes], bool]
 """Returns whether a key made a signature of a file with this digest."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignatureVerdict:
     """What a signature's file is: a person's signature, or why it does not count."""
 
@@ -90,7 +91,7 @@ def _check(signature: SshSignature, digest: bytes, verify: Verify) -> None:
         raise Malformed("it is not a signature of this file: one of them was changed")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Approvals:
     """The people who approve, one verdict each, and the signatures that do not count."""
 

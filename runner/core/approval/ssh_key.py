@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
 
 from runner.core.approval.wire import Malformed, WireReader
+from runner.core.frozen import frozen
 
 LEAST_RSA_BITS = 2048
 
@@ -16,7 +16,7 @@ CURVES = {"nistp256": 32, "nistp384": 48, "nistp521": 66}
 _CERTIFICATE = "-cert-v01@openssh.com"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ed25519Key:
     """`application`: of a key in a security token (`sk-`); None: an ordinary key."""
 
@@ -24,7 +24,7 @@ class Ed25519Key:
     application: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EcdsaKey:
     """A point, uncompressed, on one of `CURVES`; `application` as for `Ed25519Key`."""
 
@@ -33,7 +33,7 @@ class EcdsaKey:
     application: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RsaKey:
     """The public numbers of an RSA key."""
 

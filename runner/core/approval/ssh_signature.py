@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 
 from runner.core.approval.ssh_key import EcdsaKey, PublicKey, RsaKey
 from runner.core.approval.wire import Malformed, WireReader, string
+from runner.core.frozen import frozen
 
 LARGEST_SIGNATURE = 16 * 1024
 """Bytes of a signature's file that are read; those of the largest RSA keys are smaller."""
@@ -28,7 +28,7 @@ _MAGIC = b"SSHSIG"
 _BEGIN, _END = b"-----BEGIN SSH SIGNATURE-----", b"-----END SSH SIGNATURE-----"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SshSignature:
     """A signature; nothing of it is verified yet."""
 

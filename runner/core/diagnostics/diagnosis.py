@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
+from runner.core.frozen import frozen
 from runner.core.number_text import counted
 from runner.core.transfer.doubt_evidence import CLOCK_MARGIN_S
 
@@ -19,7 +19,7 @@ class Health(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """One check: its name, health, what was seen, and the fix if it is needed."""
 
@@ -71,7 +71,7 @@ def check_clock(gateway_s: float | None, local_s: float) -> Check:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Permission:
     """A permission that a client needs: any one of `names`, and its purpose."""
 

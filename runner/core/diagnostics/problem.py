@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from runner.core.frozen import frozen
 
 
 class Severity(StrEnum):
@@ -13,7 +15,7 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """A span of one line of a file; `line` and `column` count from 1, in characters."""
 
@@ -26,7 +28,7 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Related:
     """A second place that matters to a problem, and why."""
 
@@ -34,7 +36,7 @@ class Related:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """One problem: a stable code, what is wrong, where, and what to write instead.
 

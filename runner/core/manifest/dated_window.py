@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import datetime
 
+from runner.core.frozen import frozen
 from runner.core.number_text import duration
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Moment:
     """A point in time: as written, and in seconds since the epoch."""
 
@@ -36,7 +36,7 @@ def parse_moment(text: str) -> Moment:
     return Moment(text, moment.timestamp())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Window:
     """When frames may be sent: from `not_before`, and before `not_after`; None is unbounded."""
 

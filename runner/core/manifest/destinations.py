@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, field
 
+from runner.core.frozen import frozen
 from runner.core.gates import Bound
 from runner.core.transfer.canonical_form import canonical_destination
 
@@ -20,10 +21,11 @@ GIVE_UP_S = 1800.0
 """How long a destination may be full before its transfers are given up, by default."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DestinationLimits:
     """One entry of `destinations`; its limits are of each destination that `pattern` matches."""
 
+    _: KW_ONLY
     pattern: str  # a destination URI, or the beginning of one and `*`
     rate_per_s: float | None = None
     in_flight: int | None = None
@@ -39,7 +41,7 @@ class DestinationLimits:
         return bool(self.bounds or self.states)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DestinationTable:
     """The entries of `destinations`. The most specific one holds alone; nothing is merged."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from runner.core.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Audio:
     """The audio half of a media matrix."""
 
@@ -15,7 +16,7 @@ class Audio:
     bit_depth: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Video:
     """The video half of a media matrix; `resolution` is WIDTHxHEIGHT in pixels."""
 
@@ -25,7 +26,7 @@ class Video:
     fps: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MediaMatrix:
     """What one delivery asks the gateway to negotiate (protocol.md, "Request")."""
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, field
 from typing import Any, NamedTuple
 
+from runner.core.frozen import frozen
 from runner.core.gates import Gate, UrlGate, WaveConditions
 from runner.core.manifest.dated_window import Window
 from runner.core.manifest.destinations import NO_LIMITS, DestinationTable
@@ -57,7 +58,7 @@ def plain(text: str | Secret) -> str:
     return text.reveal() if isinstance(text, Secret) else text
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Endpoints:
     """The gateway's addresses, all absolute URLs.
 
@@ -77,7 +78,7 @@ class NoEffect(NamedTuple):
     help: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SimulatedPlatform:
     """A platform that the embedded gateway can be (manifest.md, "Simulator")."""
 
@@ -91,13 +92,14 @@ class SimulatedPlatform:
     """Options of `simulator` that have an effect with this platform alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DriverTraits:
     """Facts about a driver for checking manifests and making plans.
 
     `drivers.DriverSpec` adds the factories of its adapters.
     """
 
+    _: KW_ONLY
     name: str
     """The value of `driver` in a manifest."""
 
@@ -160,7 +162,7 @@ class DriverTraits:
         return int(preflight or self.needs_lookup) + self.requests_per_delivery
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """Limits of a run; `None` is unlimited (protocol.md, "The shared rate")."""
 
@@ -174,7 +176,7 @@ SIMULATOR = "simulator"
 """The value of `driver` for the embedded gateway."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SimulatorOptions:
     """The embedded gateway's behaviour: `faults` are shares (0 to 1) by fault name.
 
@@ -200,7 +202,7 @@ class SimulatorOptions:
     presence: Mapping[str, str] = field(default_factory=dict)  # of users, by name
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Environment:
     """The chosen environment. `endpoints` and credentials are None under the simulator.
 
@@ -235,7 +237,7 @@ class Environment:
         return self.driver.requests_each(preflight=preflight)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GatewayConstraints:
     """The limits and promises of a gateway (manifest.md, `gateways`)."""
 
@@ -250,7 +252,7 @@ class GatewayConstraints:
     not_carried_out: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Callback:
     """An HTTP address that receives final outcomes."""
 
@@ -267,7 +269,7 @@ NOTIFICATION_EVENTS = ("started", "held", "stopped", "in_doubt", "finished")
 """What messages may be about (manifest.md, `notify`)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notification:
     """An address for messages about a run. `url` None: a rehearsal could not resolve it."""
 
@@ -276,7 +278,7 @@ class Notification:
     on: frozenset[str] = frozenset(NOTIFICATION_EVENTS)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryPolicy:
     """`attempts` counts deliveries per media matrix, the first included."""
 
@@ -285,7 +287,7 @@ class RetryPolicy:
     cap_s: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ApprovalPolicy:
     """How many people must approve a plan, and who may (operations.md, "Approval")."""
 
@@ -295,7 +297,7 @@ class ApprovalPolicy:
     environments: tuple[str, ...] = ()  # that need approval; none: all do
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Policy:
     """How a batch is sent (manifest.md, `policy`)."""
 
@@ -327,7 +329,7 @@ class Policy:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Manifest:
     """Everything but the transfers, which are streamed (`core.transfer.rows.TransferRow`)."""
 
@@ -370,7 +372,7 @@ class Manifest:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QueueSelection:
     """Selects the interactions that wait in a queue at the time of the run (genesys-cloud.md, "Selecting from a queue").
 
@@ -389,7 +391,7 @@ class QueueSelection:
     is_connected: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DuplicateRows:
     """Two rows that share a key or an interaction (R005), by their numbers from 0 as added."""
 

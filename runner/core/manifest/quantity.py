@@ -7,7 +7,8 @@ are allowed: no sign, no exponent, no spaces.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from runner.core.frozen import frozen
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
 _DAYS = re.compile(r"([0-9]{1,5})d")
@@ -79,7 +80,7 @@ def parse_share(text: str) -> float:
     return float(found[1]) / 100
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Share:
     """A share from 0 to 1 of a batch."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from runner.core.frozen import frozen
 from runner.core.manifest.model import QueueSelection
 
 LISTED = "listed in the manifest already"
@@ -18,7 +18,7 @@ BEYOND_LIMIT = "beyond the limit"
 SERVED_NO_MORE = "no longer with its agent"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Waiting:
     """An interaction of a queue; it waits since `since_s` (seconds since the epoch), if known.
 
@@ -31,7 +31,7 @@ class Waiting:
     user_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selected:
     """The interactions that a selection takes, longest waiting first; counts of the others by reason."""
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import pairwise
 from typing import NamedTuple
 
+from runner.core.frozen import frozen
 from runner.core.number_text import duration
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -34,7 +34,7 @@ _ONCE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Weekly:
     """Times of days of the week, in minutes after midnight; one that ends earlier ends the next day."""
 
@@ -56,7 +56,7 @@ class Weekly:
             yield datetime.combine(day, time(*divmod(minute, _MINUTES)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Once:
     """One span, from and before times that a clock shows."""
 
@@ -109,7 +109,7 @@ def _days(text: str, whole: str) -> frozenset[int]:
     return frozenset(found)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WindowRule:
     """One entry of `policy.windows`."""
 
@@ -130,7 +130,7 @@ class Opening(NamedTuple):
     closes_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Windows:
     """All entries of `policy.windows`: open where one allows and none denies.
 

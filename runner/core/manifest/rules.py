@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 
 from runner.core.diagnostics.problem import Severity
+from runner.core.frozen import frozen
 from runner.core.manifest.media import MediaMatrix, Video
 from runner.core.manifest.model import GatewayConstraints
 from runner.core.transfer.states import STATUSES, Event
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """Result of a rule: `part` is the path from the checked value to the part at fault."""
 
@@ -133,7 +133,7 @@ def _number(number: float) -> str:
     return str(int(number)) if number == int(number) else str(number)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _CodecFacts:
     lowest_kbps: float
     highest_kbps: float

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from runner.core.frozen import frozen
 
 LINE_LIMIT = 2_000
 """Most lines kept."""
@@ -37,7 +38,7 @@ _ON_THE_NEXT_LINE = re.compile(_NAME + r"\s*(?:#.*)?$)", re.IGNORECASE)
 _REFERENCE = re.compile(r"""\s*(?:\{|["']?(?:env|file|command)["']?\s*:|#|$)""")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ManifestExcerpt:
     """The first lines of a manifest, and how many it has in all."""
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from runner.core.frozen import frozen
 from runner.core.transfer.frozen_plan import FrozenPlan
 from runner.core.transfer.states import HELD, State
 
@@ -51,7 +51,7 @@ class GivenBefore(NamedTuple):
     at: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BatchSoFar:
     """Where a batch stands as a later run goes on with it. Places count from 0, in the sending order."""
 

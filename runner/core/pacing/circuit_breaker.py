@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from runner.core.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BreakerPolicy:
     """`failures` in a row open the circuit for `cool_down_s`; open for `give_up_s` ends the run."""
 
@@ -14,7 +16,7 @@ class BreakerPolicy:
     give_up_s: float = 300.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Breaker:
     """A circuit breaker: closed (`opened_at` None), open, or half-open after its cool-down.
 
@@ -60,7 +62,7 @@ def is_given_up(breaker: Breaker, policy: BreakerPolicy, *, now: float) -> bool:
     return breaker.opened_at is not None and now - breaker.opened_at >= policy.give_up_s
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryBudget:
     """Allows twenty retries plus a tenth of the deliveries; rate-limit answers do not count."""
 

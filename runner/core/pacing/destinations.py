@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from runner.core.frozen import frozen
 from runner.core.manifest.destinations import DestinationLimits
 from runner.core.number_text import figure
 from runner.core.pacing.rate import Bucket, due_in, take_token
@@ -23,7 +24,7 @@ UNTIL_CHANGED_S = math.inf
 WAITING = "waiting"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DestinationPace:
     """The state of one destination.
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from runner.core.frozen import frozen
 from runner.core.manifest.model import RetryPolicy
 
 WINDOW_S = 1.0
@@ -24,7 +25,7 @@ CLIMB_SHARE = 1 / 8
 """The share of the limit that the pace regains in each quiet second."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bucket:
     """The state of a GCRA: `tat` is when the next frame is due by the schedule, in clock seconds.
 
@@ -112,7 +113,7 @@ def _slack_s(limit_per_s: float) -> float:
     return min(0.5, 0.9 * to_next_whole) / limit_per_s
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AdaptiveRate:
     """The present rate (AIMD). `limit_per_s` None: unlimited until the gateway limits it."""
 

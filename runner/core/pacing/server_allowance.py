@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from runner.core.frozen import frozen
 
 WINDOW_S = 60.0
 """The window of the allowance (genesys-cloud.md, "Pace")."""
@@ -12,7 +13,7 @@ WINDOW_S = 60.0
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Allowance:
     """The headers `inin-ratelimit-*`: `counted` of `allowed` requests are used.
 

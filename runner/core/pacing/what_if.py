@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from runner.core.frozen import frozen
 from runner.core.manifest.destinations import DestinationLimits
 from runner.core.number_text import counted, duration, figure
 from runner.core.pacing.destinations import WAITING, Figures
@@ -18,7 +18,7 @@ ASSUMED_HANDLE_S = 240.0
 """How long an agent serves an interaction, where that is not known."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WhatIf:
     """What becomes of a destination if its transfers are sent now; times are in seconds.
 

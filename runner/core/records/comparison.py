@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from runner.core.frozen import frozen
 from runner.core.records.run_record import RunRecord
 from runner.core.records.summary import Summary
 from runner.core.timestamps import seconds_between
@@ -24,7 +25,7 @@ class ChangeKind(StrEnum):
     UNLISTED = "unlisted"  # only the first run has it
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ComparedTransfer:
     """A transfer as one run reports it."""
 
@@ -34,7 +35,7 @@ class ComparedTransfer:
     destination_uri: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Difference:
     """One key that is not the same in both runs; None: the run does not list it."""
 
@@ -56,7 +57,7 @@ class Difference:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """All differences of a kind between the same two outcomes, the first of them by name."""
 
@@ -72,7 +73,7 @@ class Change:
         return self.before is Outcome.TRANSFERRED and self.after is Outcome.UNCHANGED
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ComparedRun:
     """One of the runs, counted."""
 
@@ -85,7 +86,7 @@ class ComparedRun:
         return seconds_between(self.run.started_at, self.run.finished_at)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Comparison:
     """Two runs and their differences, the most urgent first."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from runner.core.frozen import frozen
 
 LATENCIES_KEPT = 256
 """Recent deliveries from which the live view's latency is taken."""
@@ -14,7 +15,7 @@ LATENCIES_KEPT = 256
 HISTOGRAM_BINS = 32
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Latency:
     """Percentiles of the transfers' latencies, in milliseconds; None where nothing was measured."""
 
@@ -24,7 +25,7 @@ class Latency:
     max: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LatencyBin:
     """How many latencies lie in (`low_ms`, `high_ms`]; the first bin holds its lower edge too."""
 

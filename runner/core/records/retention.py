@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from runner.core.frozen import frozen
 
 
 class KeepReason(StrEnum):
@@ -17,7 +18,7 @@ class KeepReason(StrEnum):
     WITNESS = "witness"  # the next apply checks the journal against it
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredReport:
     """A run's report folder as it lies there; times are seconds since the epoch."""
 
@@ -30,7 +31,7 @@ class StoredReport:
     witnessed_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Retention:
     """What is kept: the newest runs of a batch, and all runs younger than `older_than_s`."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, field, fields, replace
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
+from runner.core.frozen import frozen
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Earlier
@@ -79,7 +80,7 @@ class TransferGroup(NamedTuple):
     identities: Sequence[tuple[str, str, str, str]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ApprovalRecord:
     """A person's approval of the plan that was applied."""
 
@@ -88,7 +89,7 @@ class ApprovalRecord:
     file: str  # the name of the signature's file
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FailedNotification:
     """A message that was not delivered."""
 
@@ -97,7 +98,7 @@ class FailedNotification:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotificationRecord:
     """What became of the messages about a run."""
 
@@ -107,7 +108,7 @@ class NotificationRecord:
     failures: tuple[FailedNotification, ...] = ()  # the first of them
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunRecord:
     """The report's `run`."""
 
@@ -173,7 +174,7 @@ class RunRecord:
         return kept
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimelinePoint:
     """One bin of the timeline; `t_s` is the bin's start, seconds after the run's."""
 
@@ -184,7 +185,7 @@ class TimelinePoint:
     rate_per_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionClose:
     """One end of a session."""
 
@@ -209,7 +210,7 @@ class TimelineEventKind(StrEnum):
     WAVE = "wave"  # its number; `reason` goes on: "of 3 began: 50 transfers"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimelineEvent:
     """One event of the session's timeline."""
 
@@ -228,7 +229,7 @@ class WaitingPoint(NamedTuple):
     waiting: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DestinationFigures:
     """What a run did to a destination with limits, and what it observed there."""
 
@@ -241,7 +242,7 @@ class DestinationFigures:
     waiting: tuple[WaitingPoint, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Figures:
     """What the engine measured beyond the transfers themselves."""
 
@@ -262,7 +263,7 @@ class Figures:
     destinations: tuple[DestinationFigures, ...] = ()  # those with limits, in order
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WindowRecord:
     """When frames may leave, RFC 3339 as the manifest has it; None: no such end."""
 
@@ -270,7 +271,7 @@ class WindowRecord:
     not_after: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpeningRecord:
     """When the recurring windows are open, RFC 3339 in the manifest's zone and in UTC.
 
@@ -283,7 +284,7 @@ class OpeningRecord:
     closes_utc: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlanFigures:
     """A plan in numbers; `estimate_s` is None where no limit gives one."""
 
@@ -305,7 +306,7 @@ class PlanFigures:
     skipped: int = 0  # rows that their history, or the manifest's list of protected ones, skips
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DecisionRecord:
     """What a person decided while the run went on."""
 
@@ -315,7 +316,7 @@ class DecisionRecord:
     why: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GateRecord:
     """A gate's verdict, where it was another than before."""
 
@@ -326,7 +327,7 @@ class GateRecord:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuditEntry:
     """One link of the chain: `hash` = SHA-256 hex of (previous hash + `body`), both as text."""
 
@@ -335,7 +336,7 @@ class AuditEntry:
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReportSource:
     """Everything a report is rendered from. The callables stream, and may be called again."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from runner.core.frozen import frozen
 from runner.core.records.latency import Latency, LatencyBin, histogram, latency_of
 from runner.core.records.run_record import AttemptRecord, Figures, TransferRecord
 from runner.core.transfer.outcome import Outcome
@@ -21,7 +22,7 @@ MOST_EXAMPLES = 3
 """Keys and places in the manifest that are kept of a group."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReasonGroup:
     """How many transfers share an outcome and a cause, the first one's key, the first places."""
 
@@ -41,7 +42,7 @@ class ReasonGroup:
         return cause_of(self.code, self.reason)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Summary:
     """The report's `summary`, and what its page draws: groups of reasons, spread of latencies."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
+from runner.core.frozen import frozen
 from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.lookup_verdict import ENDED_STATES, Arrival, Interaction
 from runner.core.transfer.reasons import Code
@@ -23,14 +23,14 @@ DEDUPE_SHARE = 0.9
 """The share of a `dedupes` promise that is used."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dedupes:
     """For `kept_s`, a repeated id is carried out once, and answered like the first."""
 
     kept_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expires:
     """A message is never carried out later than `expires_s` after its timestamp.
 
@@ -51,7 +51,7 @@ Promise = Dedupes | Expires | None
 """A gateway's promise about its deliveries, or None."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Baseline:
     """What a look-up saw before a delivery; `date_s` is the gateway's clock at that time."""
 

@@ -7,9 +7,10 @@ after a death or a hand-over, finish those rows and add none.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
+from runner.core.frozen import frozen
 from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.plan_decision import NOT_SELECTED, SENDS, Action, Decision
 from runner.core.transfer.reasons import Code
@@ -34,7 +35,7 @@ class FrozenRow(NamedTuple):
         return self.failed_as is not None, self.n
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FrozenPlan:
     """The plan of a first run: its rows by interaction, in its canonical form."""
 

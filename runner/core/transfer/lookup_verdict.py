@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, auto
 from typing import Any
 
+from runner.core.frozen import frozen
 from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.states import Event
@@ -17,7 +18,7 @@ READY_STATES = frozenset({"active", WAITING_STATE})
 ENDED_STATES = frozenset({"completed", "abandoned"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arrival:
     """A trace of a move on the platform: a participant, or an entry of recent transfers.
 
@@ -39,7 +40,7 @@ NO_LONGER_SERVED = "no longer with the agent who served it in"
 """Beginnings of the reasons if a selected interaction has moved on; a queue's name follows."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoundAt:
     """Where a selection found an interaction, which may be moved only from there.
 
@@ -72,7 +73,7 @@ class FoundAt:
         return f"{NO_LONGER_WAITING} {self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Interaction:
     """What a look-up saw (protocol.md, "REST"). `found` False: the gateway answered 404.
 

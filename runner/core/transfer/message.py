@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from runner.core.frozen import frozen
 from runner.core.manifest.media import MediaMatrix
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.states import Event
@@ -80,7 +80,7 @@ class Reply(NamedTuple):
         return self.event is Event.WITHDRAWN
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GatewayNote:
     """What the audit log keeps of a frame that is not a reply: why, and its text, cut and escaped."""
 

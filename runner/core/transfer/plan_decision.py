@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from runner.core.frozen import frozen
 from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.reasons import CARRIES_OVER, Code, Earlier
 from runner.core.transfer.states import HELD, State
@@ -46,7 +46,7 @@ _FAILURES = frozenset({State.REJECTED, State.FAILED})
 _SETTLED = _FAILURES | {State.SKIPPED}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claim:
     """One transfer of the interaction's history, of whatever batch, oldest first in a sequence."""
 
@@ -61,7 +61,7 @@ class Claim:
     reverts: str | None = None  # the run that its manifest reverts; None: it is no undo
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decision:
     """The action for a row, why, and the history that it goes on from."""
 

@@ -7,14 +7,14 @@ staged rows, the journal and plan files keep.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from runner.core.frozen import frozen
 from runner.core.manifest.media import MediaMatrix
 from runner.core.transfer.lookup_verdict import FoundAt
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TransferRow:
     """One transfer of the manifest, with defaults applied and names resolved."""
 
@@ -39,7 +39,7 @@ class RowColumns(NamedTuple):
     source: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlannedRow(TransferRow):
     """One row of a plan, as the engine takes it up.
 

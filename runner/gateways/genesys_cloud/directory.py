@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from runner.core.errors import GatewayError
+from runner.core.frozen import frozen
 from runner.core.manifest.queue_selection import Waiting
 from runner.core.transfer.message import SERVER_TEXT_LIMIT, harmless
 from runner.gateways.genesys_cloud.protocol.conversation import find_served_by
@@ -264,7 +265,7 @@ _Predicates = tuple[tuple[str, str], ...]
 """Dimensions beside the queue, each with the value to match."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _QueueQuery:
     """A query about a queue: the metric of the observations, and the participant's purpose."""
 

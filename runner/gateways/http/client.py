@@ -6,11 +6,12 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import httpx
 
+from runner.core.frozen import frozen
 from runner.core.lenient_json import decode_json
 from runner.core.transfer.message import map_texts
 from runner.gateways.http.errors import ConnectionFailed, Place, explained, without_user
@@ -26,7 +27,7 @@ BODY_LIMIT = 1_000_000
 """Bytes of a body that are read, unless the caller allows more."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """An HTTP answer. `flaw` is the reason why its body was not read; the rest is valid anyway.
 

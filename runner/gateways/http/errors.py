@@ -11,13 +11,13 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
 from runner.core.errors import GatewayError
+from runner.core.frozen import frozen
 from runner.core.transfer.message import harmless
 
 TRY_LATER = "check that the gateway is up and this machine's network, then run again"
@@ -60,7 +60,7 @@ class HandshakeRefused(ConnectionFailed):
         self.retry_after_s = retry_after_s
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """The place of an error: an environment and a URL."""
 

@@ -6,11 +6,12 @@ import asyncio
 import base64
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import httpx
 
 from runner.core.errors import GatewayError
+from runner.core.frozen import frozen
 from runner.core.manifest.model import Environment, Secret
 from runner.core.number_text import counted
 from runner.core.pacing.retry_after import retry_after_s
@@ -36,7 +37,7 @@ class NoTokenYet(GatewayError):
     """The token server gave no token; the credentials may be right, and a later try may succeed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Token:
     """A bearer token; the times are the clock's monotonic seconds, `number` counts from 1."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from runner.core.frozen import frozen
 from runner.core.manifest.model import RetryPolicy
 from runner.core.pacing.rate import LONGEST_OBEYED_S, backoff_s
 from runner.core.transfer.message import seconds_text
@@ -12,7 +12,7 @@ from runner.gateways.http.errors import Place
 from runner.ports import Clock
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryWaiter:
     """Waits for the gateway's `Retry-After` in full, else for a backoff."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeVar
 
 import httpx
 
 from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
+from runner.core.frozen import frozen
 from runner.core.number_text import counted
 from runner.core.pacing.retry_after import retry_after_s
 from runner.gateways.http.client import BODY_LIMIT, EXCHANGES_AT_ONCE, Answer, exchange
@@ -24,7 +24,7 @@ T = TypeVar("T")
 CHECK_API_URL = "set `endpoints.api_url` to the address that answers"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IdempotentRequest:
     """A request that may be sent twice. `content` is a JSON text.
 
@@ -47,7 +47,7 @@ class IdempotentRequest:
         return self.failure is LookUpFailed and self.thing == "look-up"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Failure:
     """Why one try failed. `is_outage`: the answer says nothing about what was asked for."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from runner.core.frozen import frozen
 
 STEADY_S = 10.0
 """A session that lasts this long, or brings a reply, ends the outage before it."""
@@ -38,7 +39,7 @@ def _speaks_of_the_token(reason: str) -> bool:
     return "token" in words and "token bucket" not in words  # the latter is a rate limiter's
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outage:
     """A time without a steady session: its start, and the dials and sessions that failed in it."""
 

@@ -6,9 +6,9 @@ import pwd
 import socket
 import struct
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
+from runner.core.frozen import frozen
 from runner.ports.control import Requester
 
 _UCRED = struct.Struct("3i")  # Linux: pid, uid, gid
@@ -18,7 +18,7 @@ _XUCRED_SIZE = 76
 _UNSET = 0xFFFF_FFFF
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Peer:
     """A process at the other end; `pid` None: not known."""
 

@@ -6,7 +6,7 @@ import secrets
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Self
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -14,6 +14,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from runner.core.errors import Fenced, StorageError, UsageError
+from runner.core.frozen import frozen
 from runner.core.urls import is_loopback
 from runner.journal.postgres.schema import FENCED, FORMAT
 
@@ -42,7 +43,7 @@ _IDENTITY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JournalUrl:
     """A journal's URL: the database's, and which lane of it."""
 

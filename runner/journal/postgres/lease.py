@@ -11,9 +11,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from runner.core.errors import StorageError
+from runner.core.frozen import frozen
 
 OWNER_SHARE, WATCHER_SHARE = 14 / 15, 16 / 15
 
@@ -68,7 +68,7 @@ class Lease:
         self._until = float("-inf")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LaneState:
     """A lane's row as one look showed it. `owner` None: it was given up."""
 

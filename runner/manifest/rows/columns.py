@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from runner.core.frozen import frozen
 from runner.manifest.rows.row_sources import FIELDS, Values
 
 _PREFIXED = re.compile(r"([^{}]+)\{([^{}]+)\}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Columns:
     """A file's column for each field, and the fixed prefixes of values."""
 

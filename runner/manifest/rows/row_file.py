@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from io import SEEK_END, StringIO, TextIOBase, TextIOWrapper
 from pathlib import Path
 from typing import Self
 
 from runner.core.diagnostics.problem import Place, Problem, Severity
+from runner.core.frozen import frozen
 from runner.manifest.problem_collector import Collector
 from runner.manifest.regular_file import open_regular
 
@@ -48,7 +48,7 @@ class BadRow(Exception):
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RowFile:
     """A file inside the manifest's folder. `shown` is its path as places show it."""
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple, Never
 
 import jsonschema_rs
 
 from runner.core.diagnostics.problem import Place, Problem
+from runner.core.frozen import frozen
 from runner.manifest.problem_collector import KEPT, Collector
 from runner.manifest.schema.messages import code_of, described, explain, is_secret
 from runner.manifest.schema.schema_paths import part_of_schema
@@ -38,7 +38,7 @@ _PARTIAL = (
 _FILE_FIELDS = ("from", "columns")  # fields of a `from` entry without which its file cannot be read
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Document:
     """A document whose remaining `tree` satisfies the schema.
 

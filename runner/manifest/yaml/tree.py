@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from runner.core.diagnostics.problem import Place
+from runner.core.frozen import frozen
 
 # A mark is a span of one line, packed into 64 bits: line, column (both from 0) and width.
 _LINE_SHIFT, _COLUMN_SHIFT = 38, 12
@@ -129,7 +130,7 @@ class Marks:
         self.forget(container)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tree:
     """A document: its root value and the places of its parts.
 

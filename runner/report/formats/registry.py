@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from runner.core.errors import UsageError
+from runner.core.frozen import frozen
 
 if TYPE_CHECKING:  # the command line reads the names alone
     from runner.report.model import Content
@@ -18,7 +18,7 @@ Write = Callable[[str], object]
 """Takes text piece by piece: a stream's `write`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Format:
     """One format: its name, its file in a report folder, and the function that renders it."""
 

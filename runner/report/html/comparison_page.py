@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
+from runner.core.frozen import frozen
 from runner.core.records.comparison import Change, ComparedTransfer, Comparison, Difference
 from runner.core.timestamps import clock_time
 from runner.report.html.page import page_style, template
@@ -12,7 +12,7 @@ from runner.report.html.page import page_style, template
 NONE = "\N{EN DASH}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChangeRow:
     """A row of the page: what changed, how often, and the first transfers of it."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from runner.core.exit_code import ExitCode
+from runner.core.frozen import frozen
 from runner.core.manifest.model import SIMULATOR
 from runner.core.timestamps import clock_time
 from runner.core.transfer.outcome import BY_URGENCY, Outcome
@@ -16,7 +16,7 @@ from runner.report.html.page import page_style, template
 _PERCENT = 100.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Segment:
     """An outcome's part of a run, as a vertical bar: percents of its height."""
 
@@ -25,7 +25,7 @@ class Segment:
     height: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IndexedRun:
     """A run, as the index shows it."""
 
@@ -42,7 +42,7 @@ class IndexedRun:
     told: str  # the whole in one sentence
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IndexedBatch:
     """A batch, as the index shows it: its runs, the newest first."""
 

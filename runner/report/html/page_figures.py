@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from runner.core.diagnostics.advice import advice
+from runner.core.frozen import frozen
 from runner.core.number_text import counted, duration, figure, milliseconds, times
 from runner.core.pacing.waves import wave_sizes
 from runner.core.records.run_record import Figures, PlanFigures
@@ -31,7 +31,7 @@ Figure = tuple[str, str, str | None]
 """A figure's name, value and note."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BarSegment:
     """A category's part of a bar, in percents of its width."""
 
@@ -42,7 +42,7 @@ class BarSegment:
     width: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reason:
     """A row of the table of reasons, with advice."""
 

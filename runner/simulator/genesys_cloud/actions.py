@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from runner.core.frozen import frozen
 from runner.simulator.faults import Cut
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """An HTTP request; `query` has every value of a repeated name."""
 
@@ -21,7 +22,7 @@ class Request:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """Answer the request; None is an empty body."""
 
@@ -30,7 +31,7 @@ class Reply:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """Record a move in the ledger."""
 
@@ -39,7 +40,7 @@ class Record:
     destination_uri: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Send:
     """Write this text frame to the client that is connected to the channel."""
 
@@ -47,7 +48,7 @@ class Send:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hangup:
     """Close the channel's socket with a handshake; if given, only the one numbered `connection`."""
 
@@ -57,7 +58,7 @@ class Hangup:
     connection: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Work:
     """Process a request that came at `received_at` (seconds since the epoch)."""
 
@@ -66,7 +67,7 @@ class Work:
     received_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settle:
     """Finish an accepted command: carry it out, or let it fail as drawn."""
 
@@ -74,7 +75,7 @@ class Settle:
     command_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pick:
     """Let the alerted user answer a conversation."""
 
@@ -82,7 +83,7 @@ class Pick:
     participant_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Publish:
     """Tell subscribers what has changed in a queue."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
+from runner.core.frozen import frozen
 from runner.simulator.genesys_cloud.conversations import Conversation, Participant
 from runner.simulator.genesys_cloud.directory import read_page, whole
 from runner.simulator.genesys_cloud.entities import make_id
@@ -31,7 +31,7 @@ Fields = Mapping[str, str | None]
 """The values that predicates match, by dimension; None: absent."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Row:
     """A row of the activity query: an observed participant of a conversation."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from runner.core.frozen import frozen
 from runner.simulator.genesys_cloud.entities import make_id
 
 MEDIA = ("call", "message", "email", "callback")
@@ -17,7 +18,7 @@ _RECENT = 20
 _TELEPHONE_SCHEMES = ("sip:", "sips:", "tel:")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Destination:
     """The destination of a command; exactly one field is set."""
 

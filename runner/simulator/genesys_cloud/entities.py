@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from uuid import UUID, uuid5
 
+from runner.core.frozen import frozen
 from runner.simulator.genesys_cloud.errors import Refused
 
 NAMESPACE = UUID("6f0d3c1e-5f0a-5b59-9d0e-6a1d6e6c5f77")
@@ -58,7 +59,7 @@ def require(entity_id: str) -> str:
     return entity_id.lower()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entity:
     """A queue or a user; `state` is "deleted" or "inactive" for a former one."""
 
@@ -67,7 +68,7 @@ class Entity:
     state: str = "active"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EntityList:
     """The entities of one `kind` ("queue", "user"); a name listed twice has two ids."""
 

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from runner.core.frozen import frozen
 from runner.core.manifest.model import SimulatorOptions
 from runner.simulator.faults import Chance
 from runner.simulator.genesys_cloud.actions import Decisions, Send
@@ -22,7 +23,7 @@ _SLOW_FACTOR = 20
 _LEAST_SLOW_S = 0.05  # without latency a slow answer takes 20 times this
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """The answer of an operation, and the decisions to perform before it is sent."""
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from runner.core.frozen import frozen
 from runner.simulator.genesys_cloud.actions import Request
 from runner.simulator.genesys_cloud.errors import Refused
 
@@ -81,7 +82,7 @@ VIEW_USERS = "directory:user:view"
 QUEUE_FIGURES = "analytics:queueObservation:view"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Route:
     """An operation; it needs any one of `permissions`, or none if there are none."""
 
@@ -212,7 +213,7 @@ PERMISSIONS = frozenset(permission for route in ROUTES for permission in route.p
 """All permissions; each route needs one of its own."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """A checked request; `body` has the route's shape."""
 

@@ -6,11 +6,11 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from runner.core.frozen import frozen
 from runner.core.manifest.model import GatewayConstraints
 
 _LONGEST_TEXT = 2048
@@ -20,7 +20,7 @@ _DESTINATION = re.compile(
 _RESOLUTION = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transfer:
     """A valid request; `built_at` is its `timestamp` in seconds since the epoch."""
 
@@ -37,7 +37,7 @@ class Transfer:
         return tuple(stream["codec"].lower() for stream in self.media.values())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Malformed:
     """A frame that is not a valid request; `message_id` is None without a usable id."""
 
@@ -149,7 +149,7 @@ def _is_timestamp(value: object) -> bool:
         return False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Field:
     """One property of an object: the check of its value, or the fields of a nested object."""
 

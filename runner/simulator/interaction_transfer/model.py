@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from runner.core.frozen import frozen
 from runner.core.manifest.model import GatewayConstraints, SimulatorOptions
 from runner.simulator.behaviour import GatewayBehaviour
 from runner.simulator.faults import (
@@ -45,7 +46,7 @@ _REMEMBERED = 100_000  # ids whose repeats are recognised without `dedupes`
 _EXPIRED = Verdict("transfer_rejected", "the message has expired")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Place:
     """The place of a moved interaction, its message, and what look-ups show until `since`."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
 import orjson
 
+from runner.core.frozen import frozen
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.queue_selection import is_id
 from runner.core.transfer.lookup_verdict import PARTICIPANT
@@ -30,7 +30,7 @@ _PATH = re.compile(
 _TARGETS = {"replace/queue": "queueId", "replace/agent": "userId", "transfer": "address"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """One delivery: a `body` to post to a `path`."""
 

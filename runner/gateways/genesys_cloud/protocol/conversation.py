@@ -7,9 +7,10 @@ counts as unreadable (genesys-cloud.md, "Order of work", 3 and 5).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from runner.core.frozen import frozen
 from runner.core.manifest.queue_selection import is_id
 from runner.core.transfer.lookup_verdict import PARTICIPANT, Arrival, Interaction
 from runner.gateways.genesys_cloud.protocol.command import CALLBACK, queue_uri, user_uri
@@ -57,7 +58,7 @@ class _OddError(Exception):
     """A field that a decision needs is not as documented."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setback:
     """A failed transfer: its id, its state, and its destination if that is shown.
 
@@ -70,7 +71,7 @@ class Setback:
     is_foreign: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """The content of a conversation's body."""
 
@@ -80,7 +81,7 @@ class Reading:
     transfer_ids: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Participant:
     id: str
     purpose: str

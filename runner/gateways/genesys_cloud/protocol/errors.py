@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
+from runner.core.frozen import frozen
 from runner.core.transfer.message import SERVER_TEXT_LIMIT, harmless
 
 CODE_LIMIT = 100
@@ -69,7 +69,7 @@ HELP: Mapping[str, str] = MappingProxyType(
 """Help by code."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VendorFault:
     """An error answer: HTTP status, the vendor's code and message, and the permissions in it."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
+from runner.core.frozen import frozen
 from runner.core.lenient_json import decode_json
 from runner.core.transfer.message import GatewayNote, harmless
 from runner.gateways.genesys_cloud.protocol.observations import Observation, read_observation
@@ -27,7 +27,7 @@ class Signal(Enum):
     TOKEN_REVOKED = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Changed:
     """A conversation changed; `body` is its new state."""
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from runner.core.frozen import frozen
 from runner.core.manifest.queue_selection import is_id
 
 WAITING, ON_QUEUE = "oWaiting", "oOnQueueUsers"
@@ -23,7 +23,7 @@ _LARGEST = 1e12
 _QUEUE, _USER = "genesys://queue/", "genesys://user/"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Observation:
     """An event about a queue or a user; `what` is `observations`, `presence` or `routingStatus`."""
 
@@ -32,7 +32,7 @@ class Observation:
     body: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Count:
     """One figure of a queue: of a metric, by media type (None: of the queue) and qualifier."""
 
