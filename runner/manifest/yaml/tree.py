@@ -12,6 +12,7 @@ from typing import Any
 
 from runner.core.diagnostics.problem import Place
 from runner.core.frozen import frozen
+from runner.manifest.yaml.identity_index import IdentityIndex
 
 # A mark is a span of one line, packed into 64 bits: line, column (both from 0) and width.
 _LINE_SHIFT, _COLUMN_SHIFT = 38, 12
@@ -71,11 +72,11 @@ class Marks:
     """Every container's marks in one flat array, found by the container's identity.
 
     A mapping has two marks for each key, in the order of its keys: the key's and the value's; a
-    sequence has one for each item. Millions of them cost eight bytes each.
+    sequence has one for each item. Millions of them cost eight bytes each, and each container sixteen.
     """
 
     flat: array[int] = field(default_factory=lambda: array("Q"))
-    start_of: dict[int, int] = field(default_factory=dict)
+    start_of: IdentityIndex = field(default_factory=IdentityIndex)
     _positions: dict[int, dict[str, int]] = field(default_factory=dict)  # of large mappings' keys
 
     def add(self, container: object, marks: list[int]) -> None:
@@ -98,7 +99,8 @@ class Marks:
         """Add another document's marks; its containers must stay alive."""
         offset = len(self.flat)
         self.flat.extend(other.flat)
-        self.start_of.update((each, offset + start) for each, start in other.start_of.items())
+        for each, start in other.start_of.items():
+            self.start_of[each] = offset + start
 
     def forget(self, container: object) -> None:
         """Forget what is cached of a container whose keys have changed."""
