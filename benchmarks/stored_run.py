@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from table import ENVIRONMENT, Row, by_turns, print_rows
+from table import ENVIRONMENT, Row, middle, print_rows, rounds
 
 STORED = int(os.environ.get("STORED", "1000000"))
 MANIFEST = """\
@@ -103,12 +103,14 @@ def dump(journal: Path) -> None:
 def rows(folder: Path) -> Iterator[Row]:
     """Yield the table's rows."""
     journal = make_journal(folder)
-    for form in ("json", "html"):
-        own, bare = by_turns(
-            ["-m", "runner", "report", "latest", "--journal", str(journal), "--format", form,
-             "--report-dir", str(folder / "reports"), "--out", str(folder / "out")],
-            [__file__, str(journal)],
-        )  # fmt: skip
+    forms = {
+        form: ["-m", "runner", "report", "latest", "--journal", str(journal), "--format", form,
+               "--report-dir", str(folder / "reports"), "--out", str(folder / "out")]
+        for form in ("json", "html")
+    }  # fmt: skip
+    *ours, dumped = rounds(*forms.values(), [__file__, str(journal)])
+    for form, costs in zip(forms, ours, strict=True):
+        own, bare = middle(costs, dumped)
         what = f"render a stored run of {STORED:,} transfers as {form.upper()}"
         yield Row(f"{what}: CPU", own.cpu_s, bare.cpu_s, "s", 2)
         yield Row(f"{what}: peak memory", own.peak_mb, None, "MB", 300)

@@ -20,7 +20,9 @@ ENVIRONMENT = {
     "PYTHONPYCACHEPREFIX": str(COMPILED),  # as an installed program is: compiled once
 }
 
-HEADER = "| what | ours | bare | ratio | goal | |\n| --- | ---: | ---: | ---: | ---: | --- |"
+HEADER = (
+    "| what | ours | bare | ratio | goal | reached |\n| --- | ---: | ---: | ---: | ---: | --- |"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Row:
         bare = "" if self.bare is None else f"{_number(self.bare)} {self.unit}"
         ratio = "" if self.bare is None else f"{self.figure:.2f}"
         sign, unit = "≥" if self.at_least else "≤", "" if self.bare is not None else f" {self.unit}"
-        verdict = "reached" if self.is_reached else "**missed**"
+        verdict = "yes" if self.is_reached else "**no**"
         goal = f"{sign} {self.goal:g}{unit}"
         own = f"{_number(self.own)} {self.unit}"
         return f"| {self.what} | {own} | {bare} | {ratio} | {goal} | {verdict} |"
@@ -86,10 +88,20 @@ def cost(arguments: Sequence[str]) -> Cost:
 
 def by_turns(own: Sequence[str], bare: Sequence[str]) -> tuple[Cost, Cost]:
     """Return the costs of two programs, run by turns: of the round with the median ratio."""
-    rounds = [(cost(own), cost(bare)) for _ in range(ROUNDS)]
-    rounds.sort(key=lambda each: each[0].cpu_s / each[1].cpu_s)
-    middle = statistics.median_low(range(ROUNDS))
-    return rounds[middle]
+    return middle(*rounds(own, bare))
+
+
+def rounds(*programs: Sequence[str]) -> list[list[Cost]]:
+    """Return the costs of each program in every round; in a round they run one after the other."""
+    found = [[cost(program) for program in programs] for _ in range(ROUNDS)]
+    return [list(costs) for costs in zip(*found, strict=True)]
+
+
+def middle(own: Sequence[Cost], bare: Sequence[Cost]) -> tuple[Cost, Cost]:
+    """Return the two costs of the round with the median ratio."""
+    pairs = zip(own, bare, strict=True)
+    ordered = sorted(pairs, key=lambda each: each[0].cpu_s / each[1].cpu_s)
+    return ordered[statistics.median_low(range(len(ordered)))]
 
 
 def print_rows(rows: Iterable[Row]) -> int:

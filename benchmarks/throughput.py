@@ -108,7 +108,7 @@ def write_batch(folder: Path, ports: tuple[int, int], rows: int) -> None:
     """Write a manifest of `rows` transfers for a server at `ports`."""
     (folder / "manifest.yaml").write_text(MANIFEST.format(http=ports[0], session=ports[1]))
     lines = [f"interaction-{n:08d},genesys://queue/billing-new" for n in range(rows)]
-    (folder / "rows.csv").write_text("\n".join(["interaction_id,destination_uri", *lines]))
+    (folder / "rows.csv").write_text("\n".join(["interaction_id,destination_uri", *lines, ""]))
 
 
 def applied(folder: Path, ports: tuple[int, int], rows: int) -> float:
