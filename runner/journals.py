@@ -10,13 +10,13 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.core.errors import UsageError
 from runner.core.journal_location import JournalLocation
 from runner.journal.filesystem import default_folder, without_link
 from runner.journal.gateway_registry import FileGatewayEntry, state_folder
 from runner.journal.sqlite.access import SqliteJournal
-from runner.ports.fleet import Fleet, FleetWorker
 from runner.ports.journal_access import (
     Adopted,
     Durability,
@@ -25,6 +25,9 @@ from runner.ports.journal_access import (
     JournalAccess,
     ServerCheck,
 )
+
+if TYPE_CHECKING:  # of a database alone
+    from runner.ports.fleet import Fleet, FleetWorker
 
 
 def _postgres(location: JournalLocation) -> JournalAccess:

@@ -1,4 +1,9 @@
-"""A journal in an SQLite file: implements `ports.JournalAccess`."""
+"""A journal in an SQLite file: implements `ports.JournalAccess`.
+
+What reads and writes the file is loaded by what opens it: a first dry run has no journal.
+"""
+
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
@@ -8,21 +13,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.core.errors import StorageError, UsageError
 from runner.core.journal_location import JournalLocation
-from runner.journal.control.client import SocketClient
-from runner.journal.control.place import socket_path
 from runner.journal.filesystem import refuse_network, refuse_shared, without_link
-from runner.journal.follower import Follower
 from runner.journal.lock import JournalLock, holder_of
 from runner.journal.sqlite.connection import connect
-from runner.journal.sqlite.format_check import destination_of
-from runner.journal.sqlite.reader import Reader
-from runner.journal.sqlite.run_events import SqliteRunEvents
-from runner.journal.sqlite.store import Store
-from runner.ports.control import Control
 from runner.ports.journal_access import Holder, Lane
+
+if TYPE_CHECKING:
+    from runner.journal.control.client import SocketClient
+    from runner.journal.follower import Follower
+    from runner.journal.sqlite.reader import Reader
+    from runner.journal.sqlite.store import Store
+    from runner.ports.control import Control
 
 
 class SqliteJournal:
@@ -82,6 +87,8 @@ class SqliteJournal:
         """
         if not self.path.is_file():
             raise self._missing()
+        from runner.journal.sqlite.reader import Reader
+
         reader = Reader(self.path)
         try:
             reader.check()
@@ -91,6 +98,8 @@ class SqliteJournal:
 
     def _is_imported(self) -> bool:
         """Return whether the history goes on in a database; a file that cannot be read: False."""
+        from runner.journal.sqlite.format_check import destination_of
+
         with suppress(sqlite3.Error), closing(connect(self.path)) as connection:
             found = connection.execute("SELECT name, value FROM meta").fetchall()
             return destination_of(dict(found)) is not None
@@ -108,10 +117,15 @@ class SqliteJournal:
 
     def follow(self, run: int) -> Follower:
         """Open one run of the file to be looked at again and again."""
+        from runner.journal.follower import Follower
+        from runner.journal.sqlite.run_events import SqliteRunEvents
+
         return Follower(SqliteRunEvents(self.path, run))
 
     def control_client(self, holder: Holder) -> SocketClient:
         """Return how to give commands to the run that holds the lock."""
+        from runner.journal.control.client import SocketClient
+
         return SocketClient(holder)
 
     def lock(self) -> SqliteLock:
@@ -134,6 +148,8 @@ class SqliteLock(JournalLock):
 
     def open_store(self, *, environment: str, origin: str) -> Store:
         """Open the file to write, or make it. Raises `StorageError`."""
+        from runner.journal.sqlite.store import Store
+
         store = Store(self.journal, environment=environment, origin=origin)
         try:
             self.hold_file()  # which may have been made just now
@@ -147,7 +163,8 @@ class SqliteLock(JournalLock):
 
         Raises `StorageError` if it cannot be made.
         """
-        from runner.journal.control.server import SocketControl  # noqa: PLC0415 - a run alone needs it
+        from runner.journal.control.place import socket_path
+        from runner.journal.control.server import SocketControl
 
         control = SocketControl(socket_path(self.journal, os.environ), group)
         self.add_to_note(control=str(control.path))

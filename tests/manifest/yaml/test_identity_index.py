@@ -11,7 +11,7 @@ from runner.manifest.yaml.identity_index import IdentityIndex
 IDENTITIES = st.integers(0, 2**64 - 1)
 
 
-def filled(entries):
+def filled(entries: list[tuple[int, int]]):
     """Return an index and a dict with the same entries."""
     index, expected = IdentityIndex(), {}
     for identity, number in entries:
@@ -20,7 +20,7 @@ def filled(entries):
 
 
 @given(st.lists(st.tuples(IDENTITIES, IDENTITIES)), IDENTITIES)
-def test_it_holds_what_a_dict_holds(entries, unknown):
+def test_it_holds_what_a_dict_holds(entries: list[tuple[int, int]], unknown: int):
     index, expected = filled(entries)
     assert {each: index[each] for each in expected} == expected
     assert dict(index.items()) == expected
