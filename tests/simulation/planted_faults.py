@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.core.errors import LookUpFailed, LookUpUnanswered
+from runner.core.frozen import frozen
 from runner.core.manifest.destinations import NO_LIMITS
 from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
@@ -39,7 +40,7 @@ class ForgetfulStore(Store):
         return super().recover(at=at)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WithoutFence(Expires):
     """Asks, and waits for nothing."""
 
