@@ -66,4 +66,5 @@ def result_of(
         steps=verdict_of(Content(source, summary, AuditEnd(0, None))).steps,
         started_at=source.run.started_at,
         finished_at=source.run.finished_at,
+        progress=source.progress(),
     )

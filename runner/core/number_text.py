@@ -23,6 +23,11 @@ def was_or_were(number: int) -> str:
     return "was" if number == 1 else "were"
 
 
+def is_or_are(number: int) -> str:
+    """Return the verb for a count: `is` or `are`."""
+    return "is" if number == 1 else "are"
+
+
 def times(number: int) -> str:
     """Return `once`, `twice` or `17 times`."""
     return {1: "once", 2: "twice"}.get(number, f"{number:,} times")

@@ -46,7 +46,7 @@ def test_a_changed_destination_is_a_new_transfer(gateway: Gateway, harness: Harn
     """The plan says so, only the changed row is sent, and going back counts as a change again."""
     transfers = [transfer() for _ in range(4)]
     content = manifest(gateway, transfers)
-    harness.apply(content)
+    first_run = harness.apply(content)
     moved = [transfers[0] | {"destination_uri": ELSEWHERE}, *transfers[1:], late := transfer()]
     changed = content | {"transfers": moved}
     dry = harness.run("apply", harness.write(changed), "--validate-only", "--output", "json")
@@ -67,6 +67,11 @@ def test_a_changed_destination_is_a_new_transfer(gateway: Gateway, harness: Harn
         "unchanged",
         "transferred",
     ]
+    assert "progress" not in first_run.report.json
+    made = applied.report.json["progress"]
+    assert (made["previous_run"], made["runs"]) == (first_run.report.run["id"], 2)
+    assert (made["transferred"], made["moved_in_all"]) == (2, 5)
+    assert f"since run {made['previous_run']} (" in applied.ended.out
     back = harness.apply(content | {"transfers": [*transfers, late]})
     assert back.report.summary["transferred"] == 1
     first = ids(transfers)[0]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from runner.core.records.batch_progress import BatchProgress
 from runner.core.records.run_record import (
     AttemptRecord,
     CallbackRecord,
@@ -59,6 +60,20 @@ _KINDS: tuple[tuple[Outcome, str | None, str | None], ...] = (
     (Outcome.TRANSFERRED, None, "codec_negotiated"),
 )
 _UNSENT = {Outcome.UNCHANGED, Outcome.SKIPPED, Outcome.UNATTEMPTED}
+
+
+PROGRESS = BatchProgress(
+    previous_run="20261130T210000Z-11aa",
+    previous_started_at="2026-11-30T21:00:00.000000Z",
+    runs=3,
+    moved_in_all=45,
+    transferred=29,
+    failed=8,
+    failed_again=2,
+    in_doubt=4,
+    still_in_doubt=1,
+    settled_transferred=1,
+)
 
 
 def identity(*parts: object) -> str:
@@ -130,9 +145,14 @@ def _callbacks(number: int, outcome: Outcome) -> tuple[CallbackRecord, ...]:
 
 
 def mixed(count: int = 60) -> ReportSource:
-    """Every outcome in turn."""
+    """Every outcome in turn, in a batch's third run."""
     return ReportSource(
-        RUN, lambda: map(transfer, range(count)), figures(), audit=audit, manifest=MANIFEST
+        RUN,
+        lambda: map(transfer, range(count)),
+        figures(),
+        audit=audit,
+        manifest=MANIFEST,
+        progress=lambda: PROGRESS,
     )
 
 

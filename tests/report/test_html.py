@@ -14,6 +14,7 @@ import pytest
 
 from runner.app.run_record import doubts_elsewhere_text
 from runner.core.exit_code import ExitCode
+from runner.core.records.batch_progress import BatchProgress
 from runner.core.records.run_record import ReportSource
 from runner.core.transfer.outcome import Outcome
 from runner.report.html.page_rows import ROWS_A_PIECE, media_text, packed_rows
@@ -57,6 +58,17 @@ def rows_of(page: str) -> dict[str, Any]:
     found = re.search(r'<script type="application/json" id="rows">(.*?)</script>', page, re.DOTALL)
     assert found is not None
     return json.loads(found[1])
+
+
+def test_the_head_says_what_a_run_added_to_its_batch_unless_it_is_the_first(rendered: Rendered):
+    page = rendered(samples.mixed(), "html")
+    assert "<strong>29</strong> newly transferred" in page
+    assert "run 20261130T210000Z-11aa (2026-11-30 21:00:00 UTC)" in page
+    assert "45 interactions moved in 3 runs; 40 of this manifest&#39;s 60 are done" in page
+    still = BatchProgress("run-1", "2026-11-30T21:00:00Z", runs=2, moved_in_all=1)
+    assert "Nothing changed." in rendered(replace(samples.mixed(), progress=lambda: still), "html")
+    for first in (samples.succeeded(5), samples.planned()):
+        assert "Since the previous run" not in rendered(first, "html")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from runner.console.results.document import document
 from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
 from runner.core.next_steps import RunArguments, Step
+from runner.core.records.batch_progress import BatchProgress
 from runner.core.records.run_record import Figures, PlanFigures
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import PlannedMove
@@ -62,6 +63,7 @@ class RunResult:
     steps: Sequence[Step] = ()  # what to do next, for programs
     started_at: str | None = None  # RFC 3339
     finished_at: str | None = None
+    progress: BatchProgress | None = None  # None: a plan, or its batch's first run
 
     @property
     def total(self) -> int:
@@ -95,6 +97,7 @@ def result_to_json(result: RunResult) -> str:
         "groups": [_group(group) for group in result.groups],
         "plan": None if plan is None else _plan(plan),
         **({} if plan is None else _moves(result, plan)),
+        **({} if result.progress is None else {"progress": asdict(result.progress)}),
         "report": result.report,
         "duration_s": round(result.duration_s, 3),
         "next_steps": [step.to_json() for step in result.steps],

@@ -25,6 +25,7 @@ from runner.core import next_steps
 from runner.core.diagnostics.advice import advice
 from runner.core.exit_code import ExitCode
 from runner.core.number_text import counted, duration, was_or_were
+from runner.core.records.batch_progress import done_so_far, previous_run, since_previous
 from runner.core.transfer.outcome import BY_URGENCY, Outcome, outcome_words
 from runner.core.transfer.reasons import Code
 
@@ -48,6 +49,7 @@ def render_result(result: RunResult, *, color: bool = False, width: int | None =
     lines += _explanation(result)
     for section in (
         _counts(result),
+        _progress(result, paint),
         planned_moves(result, paint),
         _groups(result.groups, paint),
         _next(result, paint),
@@ -155,6 +157,14 @@ def _counts(result: RunResult) -> Iterator[str]:
     ):
         bound = allowed(figures.rate_limit_per_s, figures.burst)
         yield f"  at most {figures.peak_in_any_second:,} sent in a second, of {bound}"
+
+
+def _progress(result: RunResult, paint: Paint) -> Iterator[str]:
+    """Yield what the run added to its batch; nothing where it is the first."""
+    if (progress := result.progress) is None:
+        return
+    yield f"  {paint.bold('since')} {visible(previous_run(progress))}: {since_previous(progress)}"
+    yield f"  {paint.bold('so far')} {done_so_far(progress, result.done, result.total)}"
 
 
 def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:

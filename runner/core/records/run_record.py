@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from runner.core.frozen import frozen
 from runner.core.manifest.source_excerpt import ManifestExcerpt
+from runner.core.records.batch_progress import BatchProgress
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Earlier
 
@@ -353,3 +354,4 @@ class ReportSource:
     counts: Callable[[], Iterator[tuple[TransferRecord, int]]] | None = None
     decisions: tuple[DecisionRecord, ...] = ()
     gates: tuple[GateRecord, ...] = ()
+    progress: Callable[[], BatchProgress | None] = lambda: None  # None: its batch's first run

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import psycopg
@@ -37,7 +38,12 @@ from runner.journal.postgres.interaction_history import claims
 from runner.journal.postgres.lane_meta import provenance_of
 from runner.journal.postgres.lease import LAPSED
 from runner.journal.postgres.reading import reading
-from runner.journal.postgres.report_query import audit, transfers, transfers_alike
+from runner.journal.postgres.report_query import (
+    audit,
+    progress_of,
+    transfers,
+    transfers_alike,
+)
 from runner.journal.sqlite.report_query import read_figures
 from runner.ports import Doubt, JournalledTransfer
 from runner.ports.history import (
@@ -151,6 +157,7 @@ class Reader:
             counts=None if run_record.waves else lambda: transfers_alike(url, lane, run),
             decisions=decisions,
             gates=gates,
+            progress=cache(lambda: progress_of(url, lane, run)),
         )
 
     # Transfers

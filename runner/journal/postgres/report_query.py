@@ -7,10 +7,17 @@ from contextlib import closing
 from typing import Any
 
 from runner.core.pacing.waves import WaveCount
+from runner.core.records.batch_progress import BatchProgress, EarlierBatchRuns, batch_progress
 from runner.core.records.run_record import AuditEntry, TransferRecord
+from runner.core.transfer.reasons import Code
 from runner.journal.postgres.connection import Connection, JournalUrl, ask, connect
 from runner.journal.postgres.reading import reading, reading_as_one
-from runner.journal.sqlite.report_query import alike_records, transfer_records
+from runner.journal.sql_lists import IN_SENDS
+from runner.journal.sqlite.report_query import (
+    alike_records,
+    outcome_counts,
+    transfer_records,
+)
 
 AT_ONCE = 1000
 """Rows of one answer."""
@@ -32,6 +39,45 @@ _ALIKE = (
     " c.state, NULL, c.destination_uri, NULL, NULL, c.media, count(*)"
     "{source} GROUP BY r.destination_uri, l.media, r.action, t.state, t.media, c.state,"
     " c.destination_uri, c.media ORDER BY 1"
+)
+# The same once more, by what the plan said of them.
+_PLANNED_ALIKE = (
+    "SELECT min(r.n), NULL, '', '', '', r.destination_uri, min(l.media),"
+    " r.action, NULL, max(t.id), t.state, NULL, NULL, NULL, NULL, NULL, NULL, '', '', '',"
+    " c.state, NULL, c.destination_uri, NULL, NULL, NULL, r.failed_as IS NOT NULL, count(*)"
+    "{source} GROUP BY r.destination_uri, r.action, t.state, c.state, c.destination_uri, 27"
+)
+_OF_BATCH = (
+    "p.lane = %(lane)s AND p.batch ="
+    " (SELECT batch FROM runner.runs WHERE lane = %(lane)s AND no = %(run)s)"
+)
+_PLANNED_RUN = "EXISTS (SELECT 1 FROM runner.rows r WHERE r.lane = p.lane AND r.run = p.no)"
+_PREVIOUS = (
+    f"SELECT p.no, p.id, p.started_at FROM runner.runs p WHERE {_OF_BATCH} AND p.no < %(run)s"  # noqa: S608 - of constants
+    f" AND {_PLANNED_RUN} ORDER BY p.no DESC LIMIT 1"
+)
+_RUNS_SO_FAR = (
+    f"SELECT count(*) FROM runner.runs p WHERE {_OF_BATCH}"  # noqa: S608 - of constants
+    f" AND (p.no = %(run)s OR (p.no < %(run)s AND {_PLANNED_RUN}))"
+)
+_MOVED_SO_FAR = (
+    "SELECT count(DISTINCT t.interaction) FROM runner.runs p JOIN runner.transfers t"  # noqa: S608 - of constants
+    f" ON t.lane = p.lane AND t.run = p.no WHERE {_OF_BATCH} AND p.no <= %(run)s"
+    " AND t.state = 'transferred'"
+)
+# As in `sqlite.report_query`: what people settled since the previous run.
+_RESOLVED = (
+    "SELECT count(*) FILTER (WHERE r.action = 'unchanged'),"  # noqa: S608 - of constants
+    " count(*) FILTER (WHERE r.action <> 'unchanged') FROM runner.rows r"
+    " LEFT JOIN LATERAL (SELECT x.reason_code FROM runner.transfers x WHERE x.lane = r.lane"
+    "  AND x.id = r.claim OFFSET 0) c ON true"
+    " WHERE r.lane = %(lane)s AND r.run = %(run)s AND ("
+    f"(r.action = 'unchanged' AND c.reason_code = '{Code.RESOLVED_TRANSFERRED}' AND r.claim NOT IN"
+    "  (SELECT p.claim FROM runner.rows p WHERE p.lane = %(lane)s AND p.run = %(previous)s"
+    "   AND p.action = 'unchanged' AND p.claim IS NOT NULL))"
+    f" OR (r.action {IN_SENDS} AND r.failed_as = '{Code.RESOLVED_FAILED}' AND r.interaction_id NOT IN"
+    "  (SELECT p.interaction_id FROM runner.rows p WHERE p.lane = %(lane)s"
+    f"   AND p.run = %(previous)s AND p.failed_as = '{Code.RESOLVED_FAILED}')))"
 )
 _SOURCE = (
     " FROM runner.rows r JOIN runner.ladders l ON l.lane = r.lane AND l.id = r.ladder"
@@ -103,6 +149,22 @@ def transfers_alike(url: JournalUrl, lane: int, run: int) -> Iterator[tuple[Tran
     with reading(url), closing(connect(url)) as connection, reading_as_one(connection):
         query = _ALIKE.format(source=_SOURCE)
         yield from alike_records(_stream(connection, "alike", query, known))
+
+
+def progress_of(url: JournalUrl, lane: int, run: int) -> BatchProgress | None:
+    """Return the difference to the batch's previous run; see `sqlite.report_query`."""
+    known = {"lane": lane, "run": run}
+    with reading(url), closing(connect(url)) as connection, reading_as_one(connection):
+        found = ask(connection, _PREVIOUS, known)
+        if not found:
+            return None
+        ((previous, run_id, started_at),) = found
+        ((runs,),) = ask(connection, _RUNS_SO_FAR, known)
+        ((moved,),) = ask(connection, _MOVED_SO_FAR, known)
+        (resolved,) = ask(connection, _RESOLVED, {**known, "previous": previous})
+        query = _PLANNED_ALIKE.format(source=_SOURCE)
+        counts = outcome_counts(_stream(connection, "planned", query, known))
+        return batch_progress(EarlierBatchRuns(run_id, started_at, runs, moved, *resolved), counts)
 
 
 def audit(url: JournalUrl, lane: int, run: int | None = None) -> Iterator[AuditEntry]:

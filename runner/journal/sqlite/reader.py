@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +37,7 @@ from runner.journal.sqlite.manifest_store import read_manifest
 from runner.journal.sqlite.report_query import (
     audit,
     decisions_of,
+    progress_of,
     read_figures,
     transfers,
     transfers_alike,
@@ -438,6 +440,7 @@ class Reader:
             counts=None if run_record.waves else lambda: transfers_alike(self.path, run),
             decisions=decisions,
             gates=gates,
+            progress=cache(lambda: progress_of(self.path, run)),
         )
 
     def _meta(self) -> Mapping[str, str]:

@@ -12,6 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner.core.pacing.waves import WaveCount
+from runner.core.records.batch_progress import (
+    BatchProgress,
+    EarlierBatchRuns,
+    OutcomeCount,
+    batch_progress,
+)
 from runner.core.records.run_record import (
     AttemptRecord,
     AuditEntry,
@@ -30,6 +36,7 @@ from runner.core.transfer.plan_decision import SENDS, SKIPS, Action
 from runner.core.transfer.reasons import Code, Earlier
 from runner.core.transfer.states import NOT_BEGUN, OUTCOMES
 from runner.journal.decision_events import Decided, read_decisions
+from runner.journal.sql_lists import IN_SENDS
 from runner.journal.sqlite.connection import connect, has_column, reading
 
 _TRANSFERS = (
@@ -66,6 +73,36 @@ _OF_RUN = (
     "SELECT of.n, {columns} FROM (SELECT t.n AS n, t.id AS id FROM transfers t WHERE t.run = ?1"
     " UNION ALL SELECT r.n, r.claim FROM rows r WHERE r.run = ?1 AND r.action = 'in_doubt') of"
     " JOIN {table} x ON x.transfer = of.id WHERE x.run = ?1 {where} ORDER BY of.n, {order}"
+)
+# The same once more, by what the plan said of them.
+_PLANNED_ALIKE = (
+    "SELECT min(r.n), NULL, '', '', '', r.destination_uri, min(l.media),"
+    " r.action, NULL, max(t.id), t.state, NULL, NULL, NULL, NULL, NULL, NULL, '', '', '',"
+    " c.state, NULL, c.destination_uri, NULL, NULL, NULL, :failed_as, count(*)"
+    "{source} GROUP BY r.destination_uri, r.action, t.state, c.state, c.destination_uri, :failed_as"
+)
+_OF_BATCH = "batch = (SELECT batch FROM runs WHERE no = ?1)"
+_PLANNED_RUN = "EXISTS (SELECT 1 FROM rows WHERE rows.run = p.no)"
+_PREVIOUS = (
+    f"SELECT p.no, p.id, p.started_at FROM runs p WHERE p.{_OF_BATCH} AND p.no < ?1"  # noqa: S608 - of constants
+    f" AND {_PLANNED_RUN} ORDER BY p.no DESC LIMIT 1"
+)
+_RUNS_SO_FAR = (
+    f"SELECT count(*) FROM runs p WHERE p.{_OF_BATCH}"  # noqa: S608 - of constants
+    f" AND (p.no = ?1 OR (p.no < ?1 AND {_PLANNED_RUN}))"
+)
+_MOVED_SO_FAR = (
+    "SELECT count(DISTINCT :interaction) FROM transfers t WHERE t.state = 'transferred'"  # noqa: S608 - of constants
+    f" AND t.run IN (SELECT no FROM runs WHERE {_OF_BATCH} AND no <= ?1)"
+)
+# What people settled since the previous run: the plan went on from it, and the previous one did not.
+_RESOLVED = (
+    "SELECT total(r.action = 'unchanged'), total(r.action != 'unchanged') FROM rows r"  # noqa: S608 - of constants
+    " LEFT JOIN transfers c ON c.id = r.claim WHERE r.run = ?1 AND ("
+    f"(r.action = 'unchanged' AND c.reason_code = '{Code.RESOLVED_TRANSFERRED}' AND r.claim NOT IN"
+    "  (SELECT claim FROM rows WHERE run = ?2 AND action = 'unchanged' AND claim IS NOT NULL))"
+    f" OR (r.action {IN_SENDS} AND r.failed_as = '{Code.RESOLVED_FAILED}' AND r.interaction_id NOT IN"
+    f"  (SELECT interaction_id FROM rows WHERE run = ?2 AND failed_as = '{Code.RESOLVED_FAILED}')))"
 )
 # In the places of columns that older journals lack:
 _CORRELATION, _FAILED_AS = ":correlation", ":failed_as"
@@ -146,6 +183,45 @@ def alike_records(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[TransferRec
     """Yield the records of rows that are counted together, from the columns of `_ALIKE`."""
     for *row, alike in rows:
         yield _transfer_record(tuple(row), "", None, (), ()), alike
+
+
+def progress_of(path: Path, run: int) -> BatchProgress | None:
+    """Return the difference to the batch's previous run; None: there was none.
+
+    Raises `StorageError`.
+    """
+    with reading(path), closing(connect(path)) as connection:
+        connection.execute("BEGIN")
+        found = connection.execute(_PREVIOUS, [run]).fetchone()
+        if found is None:
+            return None
+        previous, run_id, started_at = found
+        known = has_column(connection, "rows", "failed_as")
+        resolved = 0, 0
+        if known and has_column(connection, "transfers", "reason_code"):
+            resolved = connection.execute(_RESOLVED, [run, previous]).fetchone()
+        has_canonical = has_column(connection, "transfers", "interaction")
+        moved = _MOVED_SO_FAR.replace(
+            ":interaction",
+            "coalesce(t.interaction, t.interaction_id)" if has_canonical else "t.interaction_id",
+        )
+        earlier = EarlierBatchRuns(
+            run_id,
+            started_at,
+            connection.execute(_RUNS_SO_FAR, [run]).fetchone()[0],
+            connection.execute(moved, [run]).fetchone()[0],
+            *map(int, resolved),
+        )
+        failed_as = "(r.failed_as IS NOT NULL)" if known else "0"
+        query = _PLANNED_ALIKE.format(source=_SOURCE).replace(_FAILED_AS, failed_as)
+        return batch_progress(earlier, outcome_counts(connection.execute(query, [run])))
+
+
+def outcome_counts(rows: Iterable[tuple[Any, ...]]) -> Iterator[OutcomeCount]:
+    """Yield how a run's rows were planned and ended, from the columns of `_PLANNED_ALIKE`."""
+    for *row, failed_before, alike in rows:
+        record = _transfer_record(tuple(row), "", None, (), ())
+        yield OutcomeCount(Action(row[_ACTION]), bool(failed_before), record.outcome, alike)
 
 
 def _failed_before(connection: sqlite3.Connection, run: int) -> int:

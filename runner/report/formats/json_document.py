@@ -49,6 +49,8 @@ def render_json(content: Content, put: Callable[[str], object]) -> None:
     if (plan := source.plan) is not None:
         figures = {**asdict(plan), "estimate_s": rounded(plan.estimate_s)}
         write(f'"plan": {_block(figures)},\n')
+    if (progress := source.progress()) is not None:
+        write(f'"progress": {_block(asdict(progress))},\n')
     if source.decisions:
         write(f'"decisions": {_block([asdict(each) for each in source.decisions])},\n')
     if source.gates:

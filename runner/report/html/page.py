@@ -78,6 +78,7 @@ def _variables(content: Content) -> dict[str, Any]:
         "headline": _A_COUNT.sub("\\1\N{NO-BREAK SPACE}", verdict.headline),
         "folder": next_steps.RunArguments.of(source.run).folder,
         "checks": _checks(content),
+        "progress": page_figures.progress(content),
         "started": clock_time(source.run.started_at),
         "kinds": categories(content),
         "kinds_json": [each.to_json() for each in categories(content)],

@@ -11,6 +11,7 @@ from runner.core.diagnostics.advice import advice
 from runner.core.frozen import frozen
 from runner.core.number_text import counted, duration, figure, milliseconds, times
 from runner.core.pacing.waves import wave_sizes
+from runner.core.records.batch_progress import differences, done_so_far, previous_run
 from runner.core.records.run_record import Figures, PlanFigures
 from runner.core.records.summary import Summary
 from runner.core.timestamps import seconds_or_none
@@ -98,6 +99,25 @@ def figures(content: Content) -> Iterator[Figure]:
     called, failed = summary.callbacks_delivered, summary.callbacks_failed
     if called or failed:
         yield "Callbacks delivered", f"{called:,}", f"{failed:,} failed"
+
+
+@frozen
+class Progress:
+    """What the run added to its batch, and where the batch stands."""
+
+    previous: str
+    differences: tuple[tuple[int, str], ...]
+    so_far: str
+
+
+def progress(content: Content) -> Progress | None:
+    """Return what the run added to its batch; None for the batch's first run, and for a plan."""
+    if (made := content.source.progress()) is None:
+        return None
+    summary = content.summary
+    done = sum(number for outcome, number in summary.counts.items() if outcome.is_done)
+    so_far = done_so_far(made, done, summary.total)
+    return Progress(previous_run(made), tuple(differences(made)), so_far)
 
 
 def reasons(content: Content) -> tuple[Reason, ...]:

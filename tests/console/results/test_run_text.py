@@ -19,6 +19,7 @@ from runner.core.diagnostics.problem import Place, Problem, Severity
 from runner.core.exit_code import ExitCode
 from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import RunArguments, Step
+from runner.core.records.batch_progress import BatchProgress
 from runner.core.records.run_record import Figures, PlanFigures, WindowRecord
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import PlannedMove
@@ -93,6 +94,25 @@ def test_a_run_with_doubts_says_who_must_look_and_how():
 
         report: reports/billing/20261201T210000Z-1/report.html
         """)
+
+
+def test_a_later_run_says_what_it_added_to_its_batch():
+    made = BatchProgress("20261130T210000Z-1\x1b", "2026-11-30T21:00:00Z", 2, 9, transferred=4)
+    ended = result(ExitCode.OK, {T: 4, E: 5}, progress=made)
+
+    assert render_result(ended) == text("""
+        ok: all 9 transfers done
+          batch billing, environment production, run 20261201T210000Z-1, 1 min 02 s
+
+          transferred  4
+          unchanged    5
+
+          since run 20261130T210000Z-1\\x1b (2026-11-30 21:00:00 UTC): 4 newly transferred
+          so far 9 interactions moved in 2 runs; 9 of this manifest's 9 are done
+        """)
+    document = json.loads(result_to_json(ended))
+    assert document["progress"]["transferred"] == 4
+    assert "progress" not in json.loads(result_to_json(result(ExitCode.OK, {T: 4})))
 
 
 def test_a_stopped_run_says_why_and_what_is_left():
