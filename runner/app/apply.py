@@ -297,7 +297,12 @@ class _Run:
         code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, end.halted)
         at = time.time()
         record = run_record.finished_record(
-            self._record, code, explanation or None, len(elsewhere), at=at
+            self._record,
+            code,
+            explanation or None,
+            len(elsewhere),
+            policy=self._manifest.policy,
+            at=at,
         )
         if end.halted in {ExitCode.STORAGE, ExitCode.LOCKED}:  # only the report shows how it ended
             source = replace(source, run=record, figures=end.figures)

@@ -21,26 +21,25 @@ from runner.app.name_resolution import NOTHING_ASKED, DirectoryAnswers, unresolv
 from runner.app.plan_check import check_only, plan_file_of, plan_rows
 from runner.app.plan_file import write_plan
 from runner.app.run_options import RunOptions
+from runner.app.window_records import openings_from, window_record
 from runner.console.log.redaction import register_secrets
 from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Manifest, Policy
 from runner.core.manifest.policy_rules import duration_s, in_flight
-from runner.core.manifest.recurring_window import Windows, utc_text, zone_of
+from runner.core.manifest.recurring_window import zone_of
 from runner.core.pacing.batch_so_far import BatchSoFar, between
 from runner.core.pacing.rate import estimate_s
 from runner.core.pacing.waves import WaveCount, batch_ends, most_failures
 from runner.core.records.row_codec import read_ladder
 from runner.core.records.run_record import (
     Figures,
-    OpeningRecord,
     PlanFigures,
     ReportSource,
     RunRecord,
     TransferGroup,
     TransferRecord,
-    WindowRecord,
 )
 from runner.core.records.summary import MOST_EXAMPLES, Summary, Tally, summarize
 from runner.core.timestamps import timestamp
@@ -56,9 +55,6 @@ from runner.staging.rows import Staging
 
 if TYPE_CHECKING:  # it brings the gateway's libraries, which a plan made offline does without
     from runner.app.preflight import Forecast, PreflightResult
-
-OPENINGS = 5
-"""How many openings of recurring windows a plan names."""
 
 
 def read_manifest(request: RunOptions, staging: Staging) -> tuple[Manifest, tuple[Problem, ...]]:
@@ -99,7 +95,7 @@ def plan_figures(request: RunOptions, manifest: Manifest, staging: Staging) -> P
         selections=len(staging.selections),
         failed_before=failed_before,
         at_once=_at_once(request, manifest, sends),
-        openings=_openings(policy.windows),
+        openings=openings_from(policy.windows, time.time()),
         zone=zone_of(policy.windows.rules) if policy.windows else None,
         skipped=sum(counts.get(action, 0) for action in SKIPS),
         **_window_figures(request, manifest, sends),
@@ -117,21 +113,6 @@ def going_on(plan: PlanFigures, so_far: BatchSoFar, policy: Policy) -> PlanFigur
         plan,
         waves=tuple(between(so_far.left, 0, end) for end in ends),
         max_failures=None if most is None else max(0, most - len(so_far.failed)),
-    )
-
-
-def _openings(windows: Windows) -> tuple[OpeningRecord, ...]:
-    """Return when recurring windows are next open, the present opening included."""
-    if not windows:
-        return ()
-    return tuple(
-        OpeningRecord(
-            windows.spelt(opens),
-            None if closes is None else windows.spelt(closes),
-            utc_text(opens),
-            None if closes is None else utc_text(closes),
-        )
-        for opens, closes in windows.openings(time.time(), OPENINGS)
     )
 
 
@@ -153,9 +134,9 @@ def _window_figures(request: RunOptions, manifest: Manifest, sends: int) -> dict
         sends=sends, limits=limits, requests_each=each, max_failures=policy.max_failures
     )
     ends_s = window.ends_at_s(now_s=time.time(), lasts_s=takes_s)
-    opens, closes = window.not_before, window.not_after
+    closes = window.not_after
     return {
-        "window": WindowRecord(*(None if end is None else end.text for end in (opens, closes))),
+        "window": window_record(window),
         "ends_at": window.spelt(ends_s) if sends else None,
         "misses_window": bool(sends) and closes is not None and ends_s > closes.at_s,
     }

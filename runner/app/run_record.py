@@ -11,13 +11,14 @@ from typing import Any
 
 from runner import __version__
 from runner.app.run_options import RunOptions
+from runner.app.window_records import run_windows
 from runner.console.log.redaction import Redactor
 from runner.core.exit_code import ExitCode
-from runner.core.manifest.model import Manifest
+from runner.core.manifest.model import Manifest, Policy
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import NOT_LISTED, PlanFigures, RunRecord
-from runner.core.timestamps import timestamp
+from runner.core.timestamps import seconds, timestamp
 
 
 def started_record(
@@ -47,9 +48,15 @@ def started_record(
 
 
 def finished_record(
-    record: RunRecord, code: ExitCode, explanation: str | None, others_in_doubt: int, *, at: float
+    record: RunRecord,
+    code: ExitCode,
+    explanation: str | None,
+    others_in_doubt: int,
+    *,
+    policy: Policy,
+    at: float,
 ) -> RunRecord:
-    """Return the record of a run that has ended."""
+    """Return the record of a run that has ended, by the windows of its policy."""
     return replace(
         record,
         finished_at=timestamp(at),
@@ -57,6 +64,7 @@ def finished_record(
         exit_code=int(code),
         explanation=explanation,
         others_in_doubt=others_in_doubt,
+        windows=run_windows(policy, seconds(record.started_at), at),
     )
 
 

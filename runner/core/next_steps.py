@@ -151,11 +151,21 @@ def render(journal: str, run: str, report_dir: str | None = None) -> tuple[str, 
     return _command(("report",), (run,), options)
 
 
-def verify_run(arguments: RunArguments, run: str) -> tuple[str, ...]:
-    """Return the command that checks a run's audit chain in the journal."""
+def verify_run(arguments: RunArguments, run: str, signers: str | None = None) -> tuple[str, ...]:
+    """Return the command that checks a run's audit chain in the journal.
+
+    With a file of signers it also checks the reports, and who signed them.
+    """
     report_dir = ("--report-dir", _other(arguments.report_dir))
-    options = _options(("--journal", arguments.journal_path), report_dir)
+    options = _options(("--journal", arguments.journal_path), report_dir, ("--signers", signers))
     return _command(("audit", "verify"), (run,), options)
+
+
+def sign_run(arguments: RunArguments, run: str) -> tuple[str, ...]:
+    """Return the command that signs a run's record; `KEY` in it is to be filled in."""
+    report_dir = ("--report-dir", _other(arguments.report_dir))
+    options = _options(("--journal", arguments.journal_path), report_dir, ("--key", "KEY"))
+    return _command(("audit", "sign"), (run,), options)
 
 
 def verify_file(path: str) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from runner.core.timestamps import seconds
 from runner.report.formats.registry import FORMATS
 from runner.report.pdf import PDF
 from runner.report.safe_folder import FOLDER_FLAGS, LATEST, REPORT, UNFINISHED, WITNESS
-from runner.report.writer import AUDIT
+from runner.report.writer import AUDIT, SIGNED_HEAD
 
 HEAD_BYTES = 1 << 20
 """Bytes read of report.json: run and summary come before the transfers."""
@@ -99,6 +99,7 @@ INDEXED_BATCHES = 200
 def newest_heads(root: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield each batch and the beginnings of its newest runs' report.json, the newest first.
 
+    Each has `signatures` as well: how many signatures of its record lie beside it, unchecked.
     What is not a run's report is left out. Raises as `stored_batches` does.
     """
     with _opened(root) as descriptor:
@@ -117,9 +118,16 @@ def newest_heads(root: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
                     ):
                         head = _head(_read(inside, REPORT, HEAD_BYTES))
                         if (head["run"]["id"], head["run"]["batch"]) == (run, name):
-                            heads.append(head)
+                            heads.append(head | {"signatures": _signatures(inside)})
             if heads:
                 yield name, heads
+
+
+def _signatures(folder: int) -> int:
+    names = [entry.name for entry in _entries(folder)]
+    if SIGNED_HEAD not in names:
+        return 0
+    return sum(name.startswith(f"{SIGNED_HEAD}.") and name.endswith(".sig") for name in names)
 
 
 def remove_report(root: Path, batch: str, name: str) -> int:

@@ -35,6 +35,9 @@ def test_outside_its_windows_nothing_is_dialled_and_the_time_is_reported(
         applied = harness.apply(with_windows(gateway, *windows))
         assert applied.code == 5
         assert "stopped: the windows (policy.windows) open at " in applied.ended.out
+        recorded = applied.report.run["windows"]
+        assert (recorded["zone"], recorded["closed_at"]) == ("UTC", None)
+        assert recorded["openings"][0]["opens_utc"].endswith("Z")
     assert gateway.token_requests == gateway.frames == []
     assert harness.apply(with_windows(gateway, {"allow": span(-1)}, {"deny": span(2)})).code == 0
 

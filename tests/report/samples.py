@@ -10,11 +10,15 @@ from typing import Any
 
 from runner.core.records.batch_progress import BatchProgress
 from runner.core.records.run_record import (
+    ApprovalRecord,
     AttemptRecord,
     CallbackRecord,
+    DecisionRecord,
+    OpeningRecord,
     PlanFigures,
     ReportSource,
     RunRecord,
+    RunWindows,
     SessionClose,
     TransferRecord,
 )
@@ -153,6 +157,46 @@ def mixed(count: int = 60) -> ReportSource:
         audit=audit,
         manifest=MANIFEST,
         progress=lambda: PROGRESS,
+    )
+
+
+APPROVALS = (
+    ApprovalRecord(
+        "bob@example.net", "SHA256:ZkS1Y0m5mJ9H3y0cX3m7r3bq0Wc2d8eV5x1p7q9sT4u", "plan.json.bob.sig"
+    ),
+    ApprovalRecord(
+        "eve@example.net", "SHA256:h4Yw1m0Zt9xK7cQ2b5nV8r6pL3sD0fG1jUaEiOoTyR8", "plan.json.eve.sig"
+    ),
+)
+OPENINGS = tuple(
+    OpeningRecord(
+        f"2026-12-{day:02d}T22:00:00+01:00",
+        f"2026-12-{day + 1:02d}T04:00:00+01:00",
+        f"2026-12-{day:02d}T21:00:00Z",
+        f"2026-12-{day + 1:02d}T03:00:00Z",
+    )
+    for day in range(2, 7)
+)
+
+
+def guarded() -> ReportSource:
+    """Return an approved run that its window stopped."""
+    windows = RunWindows(
+        None, "Europe/Amsterdam", "2026-12-02T04:00:00+01:00", "2026-12-02T03:00:00Z", OPENINGS
+    )
+    run = replace(
+        RUN,
+        outcome="stopped",
+        exit_code=5,
+        explanation="the windows (policy.windows) open at 2026-12-02T22:00:00+01:00, in 18 h 00 min",
+        approvals=APPROVALS,
+        windows=windows,
+    )
+    decided = tuple(DecisionRecord(stamp(0), each.who, "approved 9c1e", None) for each in APPROVALS)
+    return replace(
+        mixed(),
+        run=run,
+        decisions=(*decided, DecisionRecord(stamp(9), "mara", "rate 20/s", "calls wait")),
     )
 
 

@@ -300,6 +300,18 @@ def with_key(key: str) -> TransferRecord:
     return samples.transfer(3)._replace(key=key)
 
 
+@pytest.mark.parametrize("width", [320, 768, 2560])
+def test_proof_and_windows_fit_and_their_texts_can_be_copied(opened: Open, width: int):
+    page = opened(samples.guarded(), viewport={"width": width, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_role("button", name="Copy the fingerprint").last.click()
+    assert pasted(page) == samples.APPROVALS[-1].key
+    page.locator("#audit .next li").first.get_by_role("button", name="Copy the command").click()
+    assert pasted(page).startswith("runner audit verify reports/billing-cutover/")
+    rows = page.locator("#windows tbody").get_by_role("rowheader").all_inner_texts()
+    assert rows[0] == "Wed 2026-12-02 22:00 \N{EN DASH} Thu 04:00"
+
+
 def test_the_story_and_what_to_do_can_be_read(opened: Open):
     page = opened(samples.mixed(60))
     story = page.locator("#session li").all_inner_texts()
@@ -384,6 +396,8 @@ def test_outcomes_differ_without_colours(opened: Open):
         ("mixed", "dark", 1440),
         ("mixed", "light", 320),
         ("mixed", "light", 960),
+        ("guarded", "light", 1440),
+        ("guarded", "dark", 320),
         ("planned", "light", 1440),
         ("planned", "dark", 390),
         ("hostile", "dark", 1440),

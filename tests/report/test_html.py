@@ -15,7 +15,7 @@ import pytest
 from runner.app.run_record import doubts_elsewhere_text
 from runner.core.exit_code import ExitCode
 from runner.core.records.batch_progress import BatchProgress
-from runner.core.records.run_record import ReportSource
+from runner.core.records.run_record import OpeningRecord, ReportSource, WindowRecord
 from runner.core.transfer.outcome import Outcome
 from runner.report.html.page_rows import ROWS_A_PIECE, media_text, packed_rows
 from runner.report.model import build_content
@@ -69,6 +69,51 @@ def test_the_head_says_what_a_run_added_to_its_batch_unless_it_is_the_first(rend
     assert "Nothing changed." in rendered(replace(samples.mixed(), progress=lambda: still), "html")
     for first in (samples.succeeded(5), samples.planned()):
         assert "Since the previous run" not in rendered(first, "html")
+
+
+def test_the_page_names_who_approved_the_plan_and_how_to_verify(rendered: Rendered):
+    page = rendered(samples.guarded(), "html")
+    assert "approved by <strong><bdi>bob@example.net, eve@example.net</bdi></strong>" in page
+    for each in samples.APPROVALS:
+        assert f"<strong><bdi>{each.who}</bdi></strong>, by <bdi" in page
+        assert f">{each.key}</code>" in page
+    commands = [
+        re.sub("<[^>]*>", "", found) for found in re.findall(r"<li>[^<]*(<code>.*?</code>)", page)
+    ]
+    run = f"runner audit verify {samples.RUN.id} --journal manifests/.runner/production.db"
+    assert {run, f"{run} --signers FILE"} <= set(commands)
+    assert f"{run.replace('verify', 'sign')} --key KEY" in commands
+    assert "Nobody: this run required no approval" in rendered(samples.mixed(), "html")
+
+
+def test_the_page_names_the_closing_of_the_window_and_the_next_openings(rendered: Rendered):
+    page = rendered(samples.guarded(), "html")
+    closed = "Wed 2026-12-02 04:00 Europe/Amsterdam (Wed 2026-12-02 03:00 UTC)"
+    assert f"The window closed while the run went on: {closed}." in page
+    assert page.count("22:00 \N{EN DASH} ") == len(samples.OPENINGS)
+    assert "Wed 2026-12-02 21:00 \N{EN DASH} Thu 03:00 UTC" in page
+    assert "When it may run" not in rendered(samples.mixed(), "html")
+
+
+LATER = OpeningRecord("2026-12-02T22:00:00Z", "2026-12-09T22:00:00Z", "x", None)
+OPEN = OpeningRecord("2026-12-02T20:00:00Z", "2026-12-02T21:00:00Z", "y", "z")
+
+
+def test_a_plan_names_its_windows_too(rendered: Rendered):
+    planned = samples.planned()
+    assert planned.plan is not None
+    window = WindowRecord("2026-12-01T00:00:00Z", "2026-12-31T00:00:00Z")
+    plan = replace(planned.plan, window=window, openings=(LATER, OPEN), zone="UTC")
+    page = rendered(replace(planned, plan=plan), "html")
+    assert "from 2026-12-01T00:00:00Z until 2026-12-31T00:00:00Z (policy.window)" in page
+    assert "Wed 2026-12-02 22:00 \N{EN DASH} Wed 2026-12-09 22:00" in page
+    assert "Wed 2026-12-02 20:00 \N{EN DASH} 21:00" in page
+    shut = replace(planned.plan, zone="Asia/Kathmandu", openings=())
+    assert "do not open again" in rendered(replace(planned, plan=shut), "html")
+    damaged = replace(planned.plan, zone="Asia/Kathmandu", openings=(LATER, OPEN))
+    page = rendered(replace(planned, plan=damaged), "html")
+    assert "x, and from then on" in page
+    assert "y \N{EN DASH} z" in page
 
 
 @pytest.mark.parametrize(

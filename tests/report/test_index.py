@@ -34,6 +34,16 @@ def test_batches_are_listed_with_their_newest_runs_first(tmp_path: Path):
     assert page.count("Live") == page.count("Simulator") == 1
 
 
+def test_approvals_and_signatures_are_named_as_what_they_are(tmp_path: Path):
+    record = replace(samples.guarded().run, id="20261201T210000Z-000001")
+    folder = write_report(replace(samples.guarded(), run=record), tmp_path)
+    (folder / "head.json.loose.sig").write_text("no head: not counted")
+    assert "beside it" not in write_index(tmp_path).read_text()
+    (folder / "head.json").write_text("{}")
+    page = write_index(tmp_path).read_text()
+    assert "approved by bob@example.net, eve@example.net; 1 signature beside it" in page
+
+
 def test_only_so_many_runs_of_a_batch_are_listed(tmp_path: Path):
     names = [run_at(tmp_path, day) for day in range(1, INDEXED_RUNS + 3)]
     page = write_index(tmp_path).read_text()

@@ -27,6 +27,7 @@ SOURCES = {
     "empty": samples.empty(),
     "planned": samples.planned(),
     "hostile": samples.hostile(),
+    "guarded": samples.guarded(),
 }
 
 

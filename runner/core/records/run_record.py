@@ -110,6 +110,47 @@ class NotificationRecord:
 
 
 @frozen
+class WindowRecord:
+    """When frames may leave, RFC 3339 as the manifest has it; None: no such end."""
+
+    not_before: str | None
+    not_after: str | None
+
+
+@frozen
+class OpeningRecord:
+    """When the recurring windows are open, RFC 3339 in the manifest's zone and in UTC.
+
+    An end that is None is further ahead than is looked.
+    """
+
+    opens: str
+    closes: str | None
+    opens_utc: str
+    closes_utc: str | None
+
+
+@frozen
+class RunWindows:
+    """When a run's windows were open, as they stood when it ended."""
+
+    window: WindowRecord | None  # the dated one; None: the manifest has none
+    zone: str | None  # in whose time the recurring ones are; None: there are none
+    closed_at: str | None = None  # the closing while the run went on; None: there was none
+    closed_at_utc: str | None = None
+    openings: tuple[OpeningRecord, ...] = ()  # of the recurring ones, from the run's end on
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Self:
+        """Return what `asdict` gave; raises `TypeError` on another shape."""
+        fields_ = dict(kept)
+        if fields_["window"] is not None:
+            fields_["window"] = WindowRecord(**fields_["window"])
+        fields_["openings"] = tuple(OpeningRecord(**each) for each in fields_["openings"])
+        return cls(**fields_)
+
+
+@frozen
 class RunRecord:
     """The report's `run`."""
 
@@ -137,6 +178,7 @@ class RunRecord:
     caveats: Sequence[str] = ()  # what must be known of its journal's database, for people
     approvals: tuple[ApprovalRecord, ...] = ()  # of its plan
     notifications: NotificationRecord | None = None  # None: nobody was to be told
+    windows: RunWindows | None = None  # None: frames may leave at any time, or it has not ended
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
@@ -151,6 +193,8 @@ class RunRecord:
             told = dict(kept["notifications"])
             failures = tuple(FailedNotification(**each) for each in told.pop("failures"))
             record = replace(record, notifications=NotificationRecord(**told, failures=failures))
+        if record.windows is not None:
+            record = replace(record, windows=RunWindows.from_json(kept["windows"]))
         if "others_in_doubt" not in kept and NOT_LISTED in (record.explanation or ""):
             return replace(record, others_in_doubt=1)  # of an earlier version: at least one
         return record
@@ -163,15 +207,13 @@ class RunRecord:
         kept = asdict(self)
         if not self.others_in_doubt:
             del kept["others_in_doubt"]
-        for name in ("reverts", "description"):
+        for name in ("reverts", "description", "notifications", "windows"):
             if kept[name] is None:
                 del kept[name]
         if not self.caveats:
             del kept["caveats"]
         if not self.approvals:
             del kept["approvals"]
-        if self.notifications is None:
-            del kept["notifications"]
         return kept
 
 
@@ -262,27 +304,6 @@ class Figures:
     burst: int | None = None  # frames beyond the limit that one second may hold; None: not kept
     decided: int = 0  # decisions and gates' verdicts in the chain
     destinations: tuple[DestinationFigures, ...] = ()  # those with limits, in order
-
-
-@frozen
-class WindowRecord:
-    """When frames may leave, RFC 3339 as the manifest has it; None: no such end."""
-
-    not_before: str | None
-    not_after: str | None
-
-
-@frozen
-class OpeningRecord:
-    """When the recurring windows are open, RFC 3339 in the manifest's zone and in UTC.
-
-    An end that is None is further ahead than is looked.
-    """
-
-    opens: str
-    closes: str | None
-    opens_utc: str
-    closes_utc: str | None
 
 
 @frozen

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
 from runner.core.manifest.model import SIMULATOR
+from runner.core.number_text import counted
 from runner.core.timestamps import clock_time
 from runner.core.transfer.outcome import BY_URGENCY, Outcome
 from runner.report.html.page import page_style, template
@@ -40,6 +41,7 @@ class IndexedRun:
     counts: tuple[tuple[str, str, int], ...]  # words, style, number; the most urgent first
     segments: tuple[Segment, ...]
     told: str  # the whole in one sentence
+    proof: str  # who approved its plan, and how many signed its record
 
 
 @frozen
@@ -90,7 +92,16 @@ def _run(batch: str, head: Mapping[str, Any]) -> IndexedRun:
         counts=counts,
         segments=tuple(_segments(counts)),
         told=f"{clock_time(started)} UTC, {ended}: {told}",
+        proof="; ".join(_proof(head)),
     )
+
+
+def _proof(head: Mapping[str, Any]) -> Iterator[str]:
+    """Yield who approved a run's plan, and how many signatures its record has, unchecked."""
+    if approvals := head["run"].get("approvals"):
+        yield "approved by " + ", ".join(str(each["who"]) for each in approvals)
+    if signatures := int(head.get("signatures", 0)):
+        yield counted(signatures, "signature") + " beside it, not checked here"
 
 
 def _tone(numbers: Mapping[Outcome, int]) -> str:

@@ -33,6 +33,7 @@ from runner.report.html.embedded_rows import embedded
 from runner.report.html.manifest_lines import links, shown_lines
 from runner.report.html.outcome_categories import CategoryCounts, categories, count_categories
 from runner.report.html.page_rows import packed_rows, without_scripts
+from runner.report.html.page_windows import windows
 from runner.report.html.plots import plot_histogram, plot_timeline
 from runner.report.html.session_timeline import session_timeline, timeline_events
 from runner.report.model import Content, coarsened
@@ -78,6 +79,7 @@ def _variables(content: Content) -> dict[str, Any]:
         "headline": _A_COUNT.sub("\\1\N{NO-BREAK SPACE}", verdict.headline),
         "folder": next_steps.RunArguments.of(source.run).folder,
         "checks": _checks(content),
+        "windows": windows(content),
         "progress": page_figures.progress(content),
         "started": clock_time(source.run.started_at),
         "kinds": categories(content),
@@ -132,6 +134,8 @@ def _sections(content: Content) -> Iterator[tuple[str, str]]:
         yield "decisions", "Decisions"
     if source.gates:
         yield "gates", "Gates"
+    if windows(content) is not None:
+        yield "windows", "Windows"
     if not content.dry_run:
         yield "session", "Session"
     yield "transfers", "Transfers"
@@ -141,13 +145,21 @@ def _sections(content: Content) -> Iterator[tuple[str, str]]:
         yield "audit", "Audit"
 
 
-def _checks(content: Content) -> tuple[str, str]:
-    """Return the commands that check the audit log: beside this page, and in the journal."""
+def _checks(content: Content) -> tuple[tuple[str, str], ...]:
+    """Return how to check the record and who signed it, as texts and commands."""
     run = content.source.run
     given = next_steps.RunArguments.of(run)
     file = f"{given.report_dir}/{run.batch}/{run.id}/audit.jsonl"
-    in_journal = next_steps.verify_run(given, run.id)
-    return next_steps.shell_line(next_steps.verify_file(file)), next_steps.shell_line(in_journal)
+    steps = (
+        ("The audit log beside this page:", next_steps.verify_file(file)),
+        ("The journal itself:", next_steps.verify_run(given, run.id)),
+        (
+            "The journal, these reports, and who signed them:",
+            next_steps.verify_run(given, run.id, signers="FILE"),
+        ),
+        ("To sign it, once it checks:", next_steps.sign_run(given, run.id)),
+    )
+    return tuple((text, next_steps.shell_line(argv)) for text, argv in steps)
 
 
 def _breakdowns(

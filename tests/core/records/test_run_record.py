@@ -9,10 +9,14 @@ from runner.core.records.run_record import (
     ApprovalRecord,
     FailedNotification,
     NotificationRecord,
+    OpeningRecord,
     RunRecord,
+    RunWindows,
+    WindowRecord,
 )
 from tests.report.samples import RUN
 
+OPENING = OpeningRecord("o", None, "o", None)
 FAILED = FailedNotification("finished", "notify[0]", "the service did not accept it")
 OTHERS = replace(RUN, explanation="2 in doubt that this manifest does not list: key k of run r")
 
@@ -26,6 +30,8 @@ def test_a_record_is_read_as_it_was_written():
         replace(RUN, caveats=("restored",)),
         replace(RUN, approvals=(ApprovalRecord("bob@example.net", "SHA256:x", "p.bob.sig"),)),
         replace(RUN, notifications=NotificationRecord(1, 0, 1, (FAILED,))),
+        replace(RUN, windows=RunWindows(WindowRecord(None, "t"), None)),
+        replace(RUN, windows=RunWindows(None, "UTC", "c", "c", (OPENING,))),
     ):
         kept = json.loads(json.dumps(record.to_json()))
         assert RunRecord.from_json(kept) == replace(record, waves=kept["waves"])
@@ -33,7 +39,7 @@ def test_a_record_is_read_as_it_was_written():
 
 def test_what_says_nothing_is_left_out_since_earlier_versions_refuse_it():
     later = {"others_in_doubt", "reverts", "description", "caveats"}
-    later |= {"approvals", "notifications"}
+    later |= {"approvals", "notifications", "windows"}
     assert not later & RUN.to_json().keys()
 
 

@@ -56,7 +56,8 @@ function copyButton(text, what) {
 }
 /* A command with its own button, as the page's head has them. */
 function command(text) {
-  const around = element("div", null, "with-copy"), code = element("code", text);
+  const around = element("div", null, "with-copy"), code = element("code");
+  text.split(" ").forEach((word, number) => code.append(number ? " " : "", element("span", word, "word")));
   around.append(code, copyButton(text, "the command"));
   return around;
 }

@@ -200,7 +200,7 @@ function listen() {
 /* Each command, id and hash of the page can be copied. */
 function offerCopies() {
   for (const code of document.querySelectorAll(".next code, pre code, code.head")) {
-    const around = element("span", null, "with-copy"), what = code.className === "head" ? "the hash" : "the command";
+    const around = element("span", null, "with-copy"), what = code.dataset.copies ?? (code.classList.contains("head") ? "the hash" : "the command");
     code.replaceWith(around);
     around.append(code, copyButton(code.textContent, what));
   }
