@@ -18,7 +18,7 @@ from runner.console.diagnostics.formats import OutputFormat, without_commands
 from runner.console.diagnostics.marked_lines import SourceFiles
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 from runner.console.diagnostics.render import problems_text, result_text
-from runner.console.output_streams import LossyStream, wants_color
+from runner.console.output_streams import LossyStream, follows_links, wants_color
 from runner.console.results.error_text import render_error
 from runner.console.results.run_result import RunResult
 from runner.console.terminal_text import folded
@@ -130,9 +130,11 @@ class Console:
     def show_result(self, result: RunResult, warnings: Sequence[Problem]) -> None:
         """Show the result of a command."""
         color = wants_color(self.out, os.environ)
-        width = self.out.width()
+        width, links = self.out.width(), follows_links(self.out, os.environ)
         self.out.write(
-            result_text(result, self.output, warnings=warnings, color=color, width=width)
+            result_text(
+                result, self.output, warnings=warnings, color=color, width=width, links=links
+            )
         )
 
     def log_bug(self, error: BaseException) -> None:
@@ -148,15 +150,30 @@ class Console:
             self.log_format, stream=self.err, verbosity=self.verbosity, file=self.log_file
         )
 
-    def show(self, render: Callable[..., str], to_json: Callable[[T], str], value: T) -> None:
-        """Show a command's result: for people, or as JSON with `--output json`."""
+    def show(
+        self,
+        render: Callable[..., str],
+        to_json: Callable[[T], str],
+        value: T,
+        **capable: bool,
+    ) -> None:
+        """Show a command's result: for people, or as JSON with `--output json`.
+
+        `capable` is passed on to `render`: what else the terminal can show.
+        """
         if self.output is OutputFormat.JSON:
             self.out.write(to_json(value))
             return
-        text, width = render(value, color=wants_color(self.out, os.environ)), self.out.width()
+        color, width = wants_color(self.out, os.environ), self.out.width()
+        text = render(value, color=color, **capable)
         lines = (row for line in text.splitlines() for row in folded(line, width))
         text = "".join(f"{line}\n" for line in lines)
         self.out.write(without_commands(text) if self.output is OutputFormat.GITHUB else text)
+
+    def show_paths(self, render: Callable[..., str], to_json: Callable[[T], str], value: T) -> None:
+        """Show a result that consists of paths: as links, where the terminal follows them."""
+        links = self.output is OutputFormat.PRETTY and follows_links(self.out, os.environ)
+        self.show(render, to_json, value, links=links)
 
     def show_error(self, error: BaseException, code: ExitCode) -> None:
         """Show the error that ended a command."""

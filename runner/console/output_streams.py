@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -138,6 +139,41 @@ def can_redraw(stream: LossyStream, environ: Mapping[str, str]) -> bool:
     """Return whether a view can be redrawn in place: on a capable terminal, and not under CI."""
     ci = environ.get("CI", "").lower() not in ("", "0", "false")
     return stream.isatty() and not ci and not _dumb(environ)
+
+
+def follows_links(stream: LossyStream, environ: Mapping[str, str]) -> bool:
+    """Return whether to write paths as links (OSC 8): on a terminal that is known to follow them.
+
+    Elsewhere the sequence could show as text. FORCE_HYPERLINK decides for terminals that are not
+    known. Over SSH the file is not on the terminal's machine.
+    """
+    if not can_redraw(stream, environ) or environ.get("NO_COLOR"):
+        return False
+    if forced := environ.get("FORCE_HYPERLINK"):
+        return forced != "0"
+    if environ.get("SSH_CONNECTION"):
+        return False
+    program = environ.get("TERM_PROGRAM", "").lower()
+    if program == "tmux":  # drops what its own terminal does not follow
+        return _version(environ.get("TERM_PROGRAM_VERSION", "")) >= _TMUX_PASSES_LINKS
+    return (
+        program in _LINKING_PROGRAMS
+        or any(environ.get(name) for name in _LINKING_VARIABLES)
+        or environ.get("TERM", "").lower().startswith(_LINKING_TERMS)
+        or _version(environ.get("VTE_VERSION", "")) >= _VTE_FOLLOWS_LINKS
+    )
+
+
+_LINKING_PROGRAMS = frozenset({"iterm.app", "wezterm", "vscode", "ghostty", "hyper", "rio"})
+_LINKING_VARIABLES = ("WT_SESSION", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "DOMTERM")
+_LINKING_TERMS = ("xterm-kitty", "alacritty", "foot", "xterm-ghostty", "wezterm", "contour")
+_VTE_FOLLOWS_LINKS = (5001,)  # 0.50.0 crashes on them
+_TMUX_PASSES_LINKS = (3, 4)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """Return the numbers that a version begins with; none for any other text."""
+    return tuple(int(part) for part in re.findall(r"\d{1,6}", text)[:2])
 
 
 def _dumb(environ: Mapping[str, str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from textwrap import wrap
 
 from rich.cells import cell_len
@@ -11,7 +12,10 @@ from rich.cells import cell_len
 from runner.core.frozen import frozen
 
 MINIMAL_WIDTH = 20
-_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_UNSEEN = re.compile(r"\x1b\[[0-9;]*m|\x1b\]8;[^\x1b]*\x1b\\")
+_LINK = "\x1b]8;"
+_BEFORE_DIFFERENCE = 12
+"""Characters shown before the place where two texts differ."""
 
 
 def visible(text: str) -> str:
@@ -38,11 +42,41 @@ def shorten(text: str, limit: int) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def shorten_apart(texts: Sequence[str], limit: int) -> list[str]:
+    """Return texts escaped and cut to `limit` characters; those that differ stay different.
+
+    Where a text's beginning is also another's, what differs follows the ellipsis.
+    """
+    shown = list(map(visible, texts))
+    return [_cut(text, _differs_at(text, shown), limit) for text in shown]
+
+
+def _differs_at(text: str, others: Sequence[str]) -> int:
+    """Return the first index at which a text is not as the one that it resembles most."""
+    return max((_alike(text, other) for other in others if other != text), default=0)
+
+
+def _alike(text: str, other: str) -> int:
+    """Return with how many of the same characters two texts begin."""
+    pairs = enumerate(zip(text, other, strict=False))
+    return next((at for at, (one, two) in pairs if one != two), min(len(text), len(other)))
+
+
+def _cut(text: str, differs_at: int, limit: int) -> str:
+    if len(text) <= limit or differs_at < limit - 1:
+        return shorten(text, limit)
+    head = limit // 2
+    begins = max(head, differs_at - _BEFORE_DIFFERENCE)
+    begins = min(begins, len(text) - (limit - head - 1))
+    return f"{text[:head]}…{shorten(text[begins:], limit - head - 1)}"
+
+
 @frozen
 class Paint:
     """Colours text with ANSI sequences; returns it unchanged if colour is off."""
 
     on: bool = False
+    links: bool = False  # whether the terminal follows links (OSC 8)
 
     def red(self, text: str) -> str:
         """Colour an error."""
@@ -68,6 +102,17 @@ class Paint:
         """Dim a detail."""
         return self._wrap("2", text)
 
+    def path(self, path: str, target: Path | None = None) -> str:
+        """Return a path, as a link to itself or to `target` where the terminal follows links."""
+        shown = visible(path)
+        if not self.links:
+            return shown
+        try:
+            uri = Path(target or path).absolute().as_uri()
+        except (OSError, ValueError):  # the current folder was removed
+            return shown
+        return f"\x1b]8;;{uri}\x1b\\{shown}\x1b]8;;\x1b\\"
+
     def _wrap(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.on and text else text
 
@@ -75,11 +120,11 @@ class Paint:
 def folded(line: str, width: int | None) -> list[str]:
     """Wrap a line to `width` cells between words; further lines are indented.
 
-    Longer words and commands are not broken, so that they can be copied.
+    Longer words, commands and links are not broken, so that they can be copied.
     """
-    bare = _COLOR.sub("", line)
-    is_command = bare.lstrip().startswith("runner ")
-    if width is None or is_command or cell_len(bare) <= width:
+    bare = _UNSEEN.sub("", line)
+    is_whole = bare.lstrip().startswith("runner ") or _LINK in line
+    if width is None or is_whole or cell_len(bare) <= width:
         return [line]
     indent = " " * (len(bare) - len(bare.lstrip()) + 2)
     return wrap(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.console.output_streams import LossyStream, can_redraw, wants_color
+from runner.console.output_streams import LossyStream, can_redraw, follows_links, wants_color
 
 PROGRAM = """
 import os, sys
@@ -136,3 +136,30 @@ def test_a_pipe_that_is_full_for_a_moment_loses_one_text_only():
         stream.write(text)
 
     assert (full.getvalue(), stream.lost) == ("two", None)
+
+
+@pytest.mark.parametrize(
+    ("environ", "follows"),
+    [
+        ({"TERM_PROGRAM": "WezTerm"}, True),
+        ({"TERM": "xterm-kitty"}, True),
+        ({"VTE_VERSION": "7006"}, True),
+        ({"VTE_VERSION": "5000"}, False),
+        ({"WT_SESSION": "1"}, True),
+        ({"TERM_PROGRAM": "tmux", "TERM_PROGRAM_VERSION": "3.4"}, True),
+        ({"TERM_PROGRAM": "tmux", "TERM_PROGRAM_VERSION": "next-3.3", "WT_SESSION": "1"}, False),
+        ({"FORCE_HYPERLINK": "1"}, True),
+        ({}, False),
+        ({"WT_SESSION": "1", "FORCE_HYPERLINK": "0"}, False),
+        ({"WT_SESSION": "1", "NO_COLOR": "1"}, False),
+        ({"WT_SESSION": "1", "TERM": "dumb"}, False),
+        ({"WT_SESSION": "1", "CI": "true"}, False),
+        ({"WT_SESSION": "1", "SSH_CONNECTION": "1"}, False),
+    ],
+)
+def test_paths_are_links_only_on_terminals_that_follow_them(
+    *, environ: dict[str, str], follows: bool
+):
+    environ = {"TERM": "xterm-256color", **environ}
+    assert follows_links(LossyStream(Terminal()), environ) is follows
+    assert not follows_links(LossyStream(io.StringIO()), environ)

@@ -151,7 +151,7 @@ def _index(console: Console, asked: ReportOptions) -> None:
     from runner.report.index import write_index
 
     path = write_index(asked.report_dir or Path(REPORT_DIR))
-    console.show(render_index_path, index_to_json, str(path))
+    console.show_paths(render_index_path, index_to_json, str(path))
 
 
 def _show(console: Console, rendered: Rendered) -> None:
@@ -163,7 +163,7 @@ def _show(console: Console, rendered: Rendered) -> None:
 
     files = [(form, str(path)) for form, path in rendered.files]
     shown = RenderedFiles(rendered.run, rendered.batch, files)
-    console.show(render_rendered, rendered_to_json, shown)
+    console.show_paths(render_rendered, rendered_to_json, shown)
 
 
 def _compare(

@@ -44,6 +44,7 @@ def result_text(
     warnings: Sequence[Problem] = (),
     color: bool = False,
     width: int | None = None,
+    links: bool = False,
 ) -> str:
     """Return the result in the format `output`.
 
@@ -56,7 +57,7 @@ def result_text(
             return result_to_github(result)
         case OutputFormat.SARIF:
             return _sarif(warnings)
-    return render_result(result, color=color, width=width)
+    return render_result(result, color=color, width=width, links=links)
 
 
 def _sarif(problems: Sequence[Problem], omitted: Mapping[str, int] | None = None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.terminal_text import Paint, shorten, visible
+from runner.console.terminal_text import Paint, shorten, shorten_apart, visible
 from runner.core.number_text import duration, figure
 from runner.core.records.comparison import (
     Change,
@@ -117,8 +117,8 @@ def _change_lines(change: Change, paint: Paint) -> Iterator[str]:
 def _why(change: Change, example: Difference) -> str:
     before, after = example.before, example.after
     if change.kind is ChangeKind.TARGET and before is not None and after is not None:
-        moves = (f"{side.interaction_id} to {side.destination_uri}" for side in (before, after))
-        return f": {', now '.join(shorten(move, REASON_LIMIT) for move in moves)}"
+        moves = [f"{side.interaction_id} to {side.destination_uri}" for side in (before, after)]
+        return f": {', now '.join(shorten_apart(moves, REASON_LIMIT))}"
     side = after or before
     reason = None if side is None else side.reason
     return f": {shorten(redact(reason), REASON_LIMIT)}" if reason else ""

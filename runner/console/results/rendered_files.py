@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runner.console.results.document import document
-from runner.console.terminal_text import visible
+from runner.console.terminal_text import Paint
 from runner.core.frozen import frozen
 
 
@@ -29,13 +29,12 @@ def index_to_json(path: str) -> str:
     return document("report_index", {"path": path})
 
 
-def render_index_path(path: str, *, color: bool = False) -> str:
+def render_index_path(path: str, *, color: bool = False, links: bool = False) -> str:
     """Return the path as a line."""
-    del color
-    return f"{visible(path)}\n"
+    return f"{Paint(color, links).path(path)}\n"
 
 
-def render_rendered(rendered: RenderedFiles, *, color: bool = False) -> str:
+def render_rendered(rendered: RenderedFiles, *, color: bool = False, links: bool = False) -> str:
     """Return one path per line."""
-    del color
-    return "".join(f"{visible(path)}\n" for _, path in rendered.files)
+    paint = Paint(color, links)
+    return "".join(f"{paint.path(path)}\n" for _, path in rendered.files)

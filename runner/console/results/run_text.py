@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from textwrap import wrap
 from types import MappingProxyType
 
@@ -20,7 +21,7 @@ from runner.console.results.plan_text import (
     planned_moves,
 )
 from runner.console.results.run_result import Group, RunResult
-from runner.console.terminal_text import Paint, folded, shorten, visible
+from runner.console.terminal_text import Paint, folded, shorten_apart, visible
 from runner.core import next_steps
 from runner.core.diagnostics.advice import advice
 from runner.core.exit_code import ExitCode
@@ -34,17 +35,21 @@ MAX_EXAMPLES = 3
 MAX_ADVICE = 3
 REASON_LIMIT = 90
 TEXT_WIDTH = 78
+PAGE = "report.html"
+"""The file of a report's folder that people open."""
 
 DOUBT = "each may have been carried out or not; none is sent again blindly"
 WELL = (ExitCode.OK, ExitCode.PENDING)
 
 
-def render_result(result: RunResult, *, color: bool = False, width: int | None = None) -> str:
-    """Return the result as text.
+def render_result(
+    result: RunResult, *, color: bool = False, width: int | None = None, links: bool = False
+) -> str:
+    """Return the result as text; with `links` the report's path is a link to its page.
 
     Lines wider than `width` are wrapped between words; None: lines are not wrapped.
     """
-    paint = Paint(color)
+    paint = Paint(color, links)
     lines = [_verdict_line(result, paint), f"  {paint.faint(_where(result))}"]
     lines += _explanation(result)
     for section in (
@@ -57,7 +62,7 @@ def render_result(result: RunResult, *, color: bool = False, width: int | None =
         if texts := list(section):
             lines += ["", *texts]
     if result.report:
-        lines += ["", f"report: {visible(result.report)}"]
+        lines += ["", f"report: {paint.path(result.report, Path(result.report, PAGE))}"]
     return "".join(f"{row}\n" for line in lines for row in folded(line, width))
 
 
@@ -177,8 +182,9 @@ def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:
         return
     yield paint.bold("reasons")
     width = max(len(f"{group.count:,}") for group in ordered[:MAX_GROUPS])
-    for group in ordered[:MAX_GROUPS]:
-        reason = shorten(redact(group.reason or "no reason given"), REASON_LIMIT)
+    reasons = [redact(group.reason or "no reason given") for group in ordered[:MAX_GROUPS]]
+    shown = shorten_apart(reasons, REASON_LIMIT)
+    for group, reason in zip(ordered, shown, strict=False):
         yield f"  {group.count:>{width},} {group.outcome.words}: {reason}"
         if names := group.names or group.examples:
             places = [visible(name) for name in names]

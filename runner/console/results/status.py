@@ -9,7 +9,7 @@ from typing import Any
 from runner.console.live.progress_text import outcome_counts
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.terminal_text import Paint, shorten, visible
+from runner.console.terminal_text import Paint, shorten, shorten_apart, visible
 from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
 from runner.core.next_steps import Step
@@ -150,12 +150,14 @@ def _doubts(run: RunStatus, paint: Paint) -> Iterator[str]:
         return
     yield ""
     yield paint.bold("in flight" if run.state is RunState.RUNNING else "in doubt")
-    for doubt in run.doubts[:MOST_DOUBTS]:
+    shown = run.doubts[:MOST_DOUBTS]
+    reasons = shorten_apart(
+        [redact(doubt.reason or "no reply yet") for doubt in shown], REASON_LIMIT
+    )
+    for doubt, reason in zip(shown, reasons, strict=True):
         yield f"  {visible(doubt.key)}  {paint.faint(visible(doubt.source))}"
         yield f"    interaction {visible(doubt.interaction_id)} to {visible(doubt.destination_uri)}"
-        reason = redact(doubt.reason or "no reply yet")
-        message = f"message {doubt.message_id} of run {doubt.run}: "
-        yield f"    {message}{shorten(reason, REASON_LIMIT)}"
+        yield f"    message {doubt.message_id} of run {doubt.run}: {reason}"
     if (rest := len(run.doubts) + run.more_doubts - MOST_DOUBTS) > 0:
         yield f"  and {rest:,} more: --output json lists them all"
     if run.state is not RunState.RUNNING:

@@ -115,6 +115,18 @@ def test_a_later_run_says_what_it_added_to_its_batch():
     assert "progress" not in json.loads(result_to_json(result(ExitCode.OK, {T: 4})))
 
 
+def test_reasons_that_differ_late_stay_different_and_the_report_is_a_link():
+    long = "the gateway said a great deal that is always the same and then names " * 2
+    groups = [Group(R, f"{long}queue {name}", 2, ["a.yaml:1"]) for name in ("billing", "support")]
+    ended = result(ExitCode.FAILURES, {R: 4}, groups=groups, report="/reports/billing/run")
+
+    shown = render_result(ended, links=True)
+    assert "queue billing\n" in shown
+    assert "queue support\n" in shown
+    assert "report: \x1b]8;;file:///reports/billing/run/report.html\x1b\\/reports" in shown
+    assert "\x1b" not in render_result(ended)
+
+
 def test_a_stopped_run_says_why_and_what_is_left():
     ended = result(ExitCode.STOPPED, {T: 1, U: 3}, explanation="the circuit stayed open for 5 min")
 
