@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 
 from typer.main import get_command
 
-from runner.app.completion import environments_of, held_keys, run_ids
+from runner.app.completion import environments_of, held_keys, manifest_keys, run_ids
 from runner.app.find_journal import JournalOptions
 from runner.app.init import templates
 from runner.cli.app import command_line
@@ -78,6 +79,7 @@ class _Line:
     values: dict[str, str] = field(default_factory=dict)  # of options, by their first spelling
     expected: Any = None  # the option whose value the last word is
     options_ended: bool = False
+    typed: str = ""  # of the last word, or of its part after `=`
 
     def journal(self) -> JournalOptions:
         """Return which journal the line, or the environment, names."""
@@ -131,7 +133,8 @@ def _of_command(command: Any, before: Sequence[str], last: str) -> Iterator[Cand
         for spelling in (*each.opts, *each.secondary_opts)
     }
     line = _read(before, options)
-    name, equals, _ = last.partition("=")
+    name, equals, value = last.partition("=")
+    line.typed = last if line.expected is not None else value
     if line.expected is not None:
         yield from _values(line.expected, line)
     elif last.startswith("-") and not line.options_ended:
@@ -173,15 +176,17 @@ def _read(before: Sequence[str], options: Mapping[str, Any]) -> _Line:
 
 
 def _values(option: Any, line: _Line) -> Iterator[Candidate]:
-    """Yield what an option may be given: its choices, or environments."""
+    """Yield what an option may be given: its choices, environments, or keys."""
     for choice in getattr(option.type, "choices", ()):
         yield Candidate(str(getattr(choice, "value", choice)))
     if "--driver" in option.opts:
         yield from map(Candidate, templates())
-    if "--env" in option.opts:
-        manifest = line.values.get("--manifest") or next(iter(line.operands), None)
-        if manifest is not None:
-            yield from (Candidate(name, "environment") for name in environments_of(Path(manifest)))
+    manifest = line.values.get("--manifest") or next(iter(line.operands), None)
+    if manifest is not None and "--env" in option.opts:
+        yield from (Candidate(name, "environment") for name in environments_of(Path(manifest)))
+    if manifest is not None and {"--only", "--exclude"} & set(option.opts):
+        for key in manifest_keys(Path(manifest), line.typed):
+            yield Candidate(glob.escape(key), "key")
     if "--compare" in option.opts:
         yield from _runs(line)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.app.completion import LARGEST_MANIFEST, MOST_KEYS, MOST_ROWS
 from runner.app.init import templates
 from runner.cli.app import COMMANDS, GROUPS
 from runner.cli.completion import SCRIPTS, candidates
@@ -76,6 +77,48 @@ def test_a_manifest_that_is_being_written_still_has_environments(tmp_path: Path)
     assert offered("plan", str(path), "--env", "") == ["one", "two"]
     path.write_text("environments: [\n")
     assert offered("plan", str(path), "--env", "") == []
+
+
+BATCH = """\
+transfers:
+  - {interaction_id: ada, key: vip-1}
+  - {interaction_id: vip-2}
+  - {from: rows.csv, delimiter: ";", columns: {key: name}}
+  - {from: rows.jsonl}
+  - {from: lacking.csv}
+  - {from: ../outside.csv}
+  - {from: damaged.jsonl}
+  - {select: {queue: Billing}}
+  - {interaction_id: "vip-[x]"}
+  - {interaction_id: other}
+"""
+
+
+def test_keys_of_the_manifest_and_of_its_files_are_offered(tmp_path: Path):
+    folder = tmp_path / "batch"
+    folder.mkdir()
+    path = folder / "m.yaml"
+    path.write_text(BATCH)
+    (folder / "rows.csv").write_text("name;interaction_id\nvip-3;x\n;vip-4\nother;y\n")
+    (folder / "rows.jsonl").write_text('{"interaction_id": "vip-5"}\n\n[1]\n{"key": 7}\n')
+    (folder / "damaged.jsonl").write_text('{"key": "vip-6"}\n{"key": ')
+    (tmp_path / "outside.csv").write_text("key\nvip-no\n")
+    found = ["vip-1", "vip-2", "vip-3", "vip-4", "vip-5", "vip-6", "vip-[[]x]"]
+    assert offered("apply", str(path), "--only", "vip") == found
+    assert offered("plan", str(path), "--exclude=vip-3") == ["--exclude=vip-3"]
+    path.write_text(MANIFEST)
+    assert offered("apply", str(path), "--only", "") == []
+
+
+def test_the_time_for_keys_of_large_batches_is_bounded(tmp_path: Path):
+    path = tmp_path / "m.yaml"
+    path.write_text("transfers: [{from: rows.csv}, {interaction_id: last}]\n")
+    rows = "".join(f"k{n}\n" for n in range(MOST_ROWS))
+    (tmp_path / "rows.csv").write_text(f"key\n{rows}")
+    assert offered("apply", str(path), "--only", "k") == [f"k{n}" for n in range(MOST_KEYS)]
+    assert offered("apply", str(path), "--only", "last") == []
+    path.write_text(f"transfers: [{{interaction_id: ada}}]\n#{'x' * LARGEST_MANIFEST}\n")
+    assert offered("apply", str(path), "--only", "") == []
 
 
 def test_runs_and_keys_in_doubt_are_offered(tmp_path: Path):
