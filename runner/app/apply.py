@@ -16,7 +16,7 @@ from runner.app.approvals import check_approvals
 from runner.app.directory_lookup import look_up_directory
 from runner.app.gateway_identity import gateway_entry, origin_of
 from runner.app.journal_checkpoint import Checkpoints
-from runner.app.name_resolution import NOTHING_ASKED
+from runner.app.name_resolution import NOTHING_ASKED, DirectoryAnswers
 from runner.app.plan import going_on, new_run_id, plan_figures
 from runner.app.plan_check import plan_rows
 from runner.app.run_batch import NOTHING_SENT, PlannedBatch, run_batch
@@ -104,6 +104,7 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
     approvals = check_approvals(request, manifest, os.environ)
     announcer = Announcer(manifest, hooks.observer)
     hooks = replace(hooks, observer=announcer)
+    found = NOTHING_ASKED
     if request.plan is not None:  # refused before a journal is made or a lock is waited for
         found = look_up_directory(request, manifest, staging, hooks.observer)
         manifest = found.resolved(manifest)
@@ -121,6 +122,7 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
             open_control=lock.open_control,
             approvals=approvals,
             announcer=announcer,
+            found=found,
         )
         plan = run.plan()
         with journal.open_history() as history:
@@ -184,6 +186,7 @@ class _Run:
         open_control: Callable[[str | None], Control],
         approvals: tuple[ApprovalRecord, ...],
         announcer: Announcer,
+        found: DirectoryAnswers,
     ) -> None:
         self._request = request
         self._manifest = manifest
@@ -197,7 +200,7 @@ class _Run:
         self._journal: JournalAccess = checkpoints.journal
         self._store = store
         self._checkpoints = checkpoints
-        self._found = NOTHING_ASKED
+        self._found = found  # of a plan; else it is asked
         self._so_far: BatchSoFar | None = None
         self._unreachable: GatewayError | None = None
         at = time.time()
@@ -228,7 +231,8 @@ class _Run:
         caveats = tuple(store.caveats())
         for each in caveats:
             self._observer.warned(each)
-        self._record = replace(self._record, waves=plan.waves, caveats=caveats)
+        names = run_record.recorded_names(self._found.place_names)
+        self._record = replace(self._record, waves=plan.waves, caveats=caveats, place_names=names)
         limits = self._request.limits(self._manifest.environment)
         store.begin_run(
             self._record.id,

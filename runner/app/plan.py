@@ -193,7 +193,11 @@ def report_plan(
     asked = None if preflight is None else preflight.explanation
     note = manifest.environment.driver.plan_note
     notes = [unresolved_text(manifest, staging), found.explanation, asked, note]
-    record = replace(record, explanation="; ".join(filter(None, notes)) or None)
+    record = replace(
+        record,
+        explanation="; ".join(filter(None, notes)) or None,
+        place_names=run_record.recorded_names(found.place_names),
+    )
     figures = plan_figures(request, manifest, staging)
     if preflight is not None and preflight.error is None:
         figures = _figures_after_lookups(figures, request, manifest, staging, preflight)

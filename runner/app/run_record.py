@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,15 @@ def report_root_of(run: RunRecord) -> Path:
     given = RunArguments.of(run)
     here = given.folder in {None, str(Path.cwd())}
     return Path(given.report_dir) if here else Path(given.folder or "", given.report_dir)
+
+
+MOST_PLACES = 2_000
+"""Most names of queues and users that a record keeps."""
+
+
+def recorded_names(place_names: Mapping[str, str]) -> dict[str, str]:
+    """Return what a record keeps of the names that were looked up."""
+    return dict(islice(place_names.items(), MOST_PLACES))
 
 
 def redacted_excerpt(manifest: Manifest) -> ManifestExcerpt | None:

@@ -61,6 +61,7 @@ def test_who_waits_is_moved_once_and_a_second_run_finds_none(harness: Harness):
     assert len(applied.outcomes()) == 40
     assert moves(harness) == dict.fromkeys(applied.outcomes(), 1)
     assert "queue Billing EU: 40 selected" in applied.report.run["explanation"]
+    assert "Billing EU" in applied.report.run["place_names"].values()
     destinations = {each["destination_uri"] for each in applied.report.by_id.values()}
     assert len(destinations) == 1
     assert "Overflow" not in destinations.pop()

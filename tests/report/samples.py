@@ -179,6 +179,9 @@ OPENINGS = tuple(
 )
 
 
+NAMES = {"genesys://queue/billing-1": "Billing EU", "genesys://queue/billing-3": "Billing <new>"}
+
+
 def guarded() -> ReportSource:
     """Return an approved run that its window stopped."""
     windows = RunWindows(
@@ -190,6 +193,7 @@ def guarded() -> ReportSource:
         exit_code=5,
         explanation="the windows (policy.windows) open at 2026-12-02T22:00:00+01:00, in 18 h 00 min",
         approvals=APPROVALS,
+        place_names=NAMES,
         windows=windows,
     )
     decided = tuple(DecisionRecord(stamp(0), each.who, "approved 9c1e", None) for each in APPROVALS)

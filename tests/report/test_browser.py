@@ -312,6 +312,25 @@ def test_proof_and_windows_fit_and_their_texts_can_be_copied(opened: Open, width
     assert rows[0] == "Wed 2026-12-02 22:00 \N{EN DASH} Thu 04:00"
 
 
+WIDE = {"width": 1440, "height": 900}
+
+
+def test_queues_are_named_first_and_their_ids_can_be_copied(opened: Open):
+    page = opened(samples.guarded(), "#q=billing+eu&show=transferred", viewport=WIDE)
+    assert found(page).startswith("4 of ")
+    row = page.locator("#transfers tbody tr").first
+    cell = row.locator("td.wide").first
+    assert cell.locator("bdi").all_inner_texts() == ["Billing EU", "genesys://queue/billing-1"]
+    row.locator("button.open").click()
+    detail = page.locator("tr.detail")
+    detail.get_by_role("button", name="Copy the destination").click()
+    assert pasted(page) == "genesys://queue/billing-1"
+    detail.get_by_role("button", name="Copy the message's id").first.click()
+    assert pasted(page) in {t.message_id for t in samples.mixed().transfers()}
+    parts = page.locator("#breakdowns tbody th .place").all_inner_texts()
+    assert sorted(parts) == ["Billing <new>", "Billing EU"]
+
+
 def test_the_story_and_what_to_do_can_be_read(opened: Open):
     page = opened(samples.mixed(60))
     story = page.locator("#session li").all_inner_texts()

@@ -99,6 +99,17 @@ LATER = OpeningRecord("2026-12-02T22:00:00Z", "2026-12-09T22:00:00Z", "x", None)
 OPEN = OpeningRecord("2026-12-02T20:00:00Z", "2026-12-02T21:00:00Z", "y", "z")
 
 
+def test_a_plan_says_from_which_queue_to_which_by_their_names(rendered: Rendered):
+    names = {"genesys://queue/billing-old": "Old & gone", **samples.NAMES}
+    planned = samples.planned()
+    page = rendered(replace(planned, run=replace(planned.run, place_names=names)), "html")
+    routes = re.findall(r'<th role="rowheader" scope="row">(.*?)<svg', page, re.DOTALL)
+    texts = [" ".join(re.sub("<[^>]*>", " ", each).split()) for each in routes]
+    old = "Old &amp; gone genesys://queue/billing-old"
+    assert f"{old} → Billing &lt;new&gt; genesys://queue/billing-3" in texts
+    assert rendered(planned, "html").count('class="place"') == 0
+
+
 def test_a_plan_names_its_windows_too(rendered: Rendered):
     planned = samples.planned()
     assert planned.plan is not None

@@ -179,6 +179,8 @@ class RunRecord:
     approvals: tuple[ApprovalRecord, ...] = ()  # of its plan
     notifications: NotificationRecord | None = None  # None: nobody was to be told
     windows: RunWindows | None = None  # None: frames may leave at any time, or it has not ended
+    place_names: Mapping[str, str] = field(default_factory=dict)
+    """Names of queues and users, by the destination with the id; those that were looked up."""
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
@@ -210,10 +212,9 @@ class RunRecord:
         for name in ("reverts", "description", "notifications", "windows"):
             if kept[name] is None:
                 del kept[name]
-        if not self.caveats:
-            del kept["caveats"]
-        if not self.approvals:
-            del kept["approvals"]
+        for name in ("caveats", "approvals", "place_names"):
+            if not kept[name]:
+                del kept[name]
         return kept
 
 

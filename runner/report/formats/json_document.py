@@ -149,6 +149,8 @@ def run_json(run: RunRecord) -> dict[str, Any]:
         wire["approvals"] = [asdict(each) for each in run.approvals]
     if run.notifications is not None:
         wire["notifications"] = asdict(run.notifications)
+    if run.place_names:
+        wire["place_names"] = dict(run.place_names)
     if run.windows is not None:
         wire["windows"] = asdict(run.windows)
     return wire if run.explanation is None else wire | {"explanation": run.explanation}

@@ -30,6 +30,7 @@ def test_a_record_is_read_as_it_was_written():
         replace(RUN, caveats=("restored",)),
         replace(RUN, approvals=(ApprovalRecord("bob@example.net", "SHA256:x", "p.bob.sig"),)),
         replace(RUN, notifications=NotificationRecord(1, 0, 1, (FAILED,))),
+        replace(RUN, place_names={"genesys://queue/1": "Billing"}),
         replace(RUN, windows=RunWindows(WindowRecord(None, "t"), None)),
         replace(RUN, windows=RunWindows(None, "UTC", "c", "c", (OPENING,))),
     ):
@@ -39,7 +40,7 @@ def test_a_record_is_read_as_it_was_written():
 
 def test_what_says_nothing_is_left_out_since_earlier_versions_refuse_it():
     later = {"others_in_doubt", "reverts", "description", "caveats"}
-    later |= {"approvals", "notifications", "windows"}
+    later |= {"approvals", "notifications", "windows", "place_names"}
     assert not later & RUN.to_json().keys()
 
 

@@ -21,7 +21,7 @@ function table(caption, heads, lines) {
   lead.append(head);
   for (const line of lines) {
     const tr = element("tr");
-    for (const text of line) tr.append(cell(foreign(text ?? "–")));
+    for (const text of line) tr.append(cell(text instanceof Node ? text : foreign(text ?? "–")));
     rest.append(tr);
   }
   made.append(lead, rest);
@@ -75,9 +75,15 @@ function settling(row) {
   }
   return around;
 }
-function withCopy(id) {
+function withCopy(id, what) {
   const around = element("span");
-  around.append(foreign(id, "id"), copyButton(id, "the interaction's id"));
+  around.append(foreign(id, "id"), copyButton(id, what));
+  return around;
+}
+function placed(uri) {
+  if (uri === null) return null;
+  const around = element("span");
+  around.append(place(uri), copyButton(uri, "the destination"));
   return around;
 }
 function deliveries(row) {
@@ -85,7 +91,7 @@ function deliveries(row) {
   if (row[TRIES].length) {
     around.append(table("Deliveries in this run (times are UTC)",
       ["No.", "Message id", "Media", "Sent", "Settled", "Latency", "Status", "Reason"],
-      row[TRIES].map(([message, sent, settled, ms, status, why, media], i) => [i + 1, message,
+      row[TRIES].map(([message, sent, settled, ms, status, why, media], i) => [i + 1, withCopy(message, "the message's id"),
         media ? `fallback ${media}` : "as asked for", moment(sent), moment(settled), latency(ms),
         word(status), word(why)])));
   } else if (!isPlan) {
@@ -106,8 +112,8 @@ function detail(row, id) {
   line.setAttribute("role", "row");
   inside.setAttribute("role", "cell");
   inside.colSpan = columns();
-  inside.append(facts([["Interaction", withCopy(row[ID])], ["Is at", word(row[FROM]), "id"],
-    ["Destination", words[row[TO]], "id"], ["Reason", word(row[WHY])], ["Earlier", word(row[HISTORY])],
+  inside.append(facts([["Interaction", withCopy(row[ID], "the interaction's id")], ["Is at", placed(word(row[FROM]))],
+    ["Destination", placed(words[row[TO]])], ["Reason", word(row[WHY])], ["Earlier", word(row[HISTORY])],
     ["Media asked for", word(row[ASKED])], ["Media negotiated", word(row[AGREED])],
     ["Wave", row[WAVE] ? String(row[WAVE]) : null], ["Source", sourceLink(row)]]), settling(row), copyLink(row));
   if (!isPlan) inside.append(deliveries(row));

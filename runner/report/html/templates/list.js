@@ -20,7 +20,7 @@ const columns = () => [...heads].filter((th) => getComputedStyle(th).display !==
 
 /* What search looks through; built when it is first needed, for it takes a moment. */
 function haystack(index) {
-  haystacks ??= rows.map((row) => [keyOf(row), row[ID], words[row[TO]], word(row[WHY]), sourceOf(row),
+  haystacks ??= rows.map((row) => [keyOf(row), row[ID], words[row[TO]], names.get(words[row[TO]]), word(row[WHY]), sourceOf(row),
     ...row[TRIES].flatMap((attempt) => [attempt[0], word(attempt[4]), word(attempt[5])]),
     ...row[CALLBACKS].flatMap(([name, state, , why]) => [words[name], `callback ${words[state]}`, word(why)])]
     .join("\n").toLowerCase());
@@ -29,7 +29,7 @@ function haystack(index) {
 const orders = {
   outcome: (row) => kinds[row[KIND]].word,
   key: keyOf,
-  destination: (row) => words[row[TO]],
+  destination: (row) => names.get(words[row[TO]]) ?? words[row[TO]],
   reason: (row) => word(row[WHY]),
   deliveries: (row) => row[TRIES].length,
   latency: (row) => row[LATENCY],
@@ -101,7 +101,7 @@ function lineOf(index) {
   if (row[KEY]) key.append(foreign(row[ID], "id under"));
   const kind = kinds[row[KIND]];
   line.append(cell(button), cell(element("span", kind.word, `outcome ${kind.style}`)), key,
-    cell(foreign(words[row[TO]], "id"), "wide clamp"), cell(foreign(reasonShown(word(row[WHY]))), "because clamp"));
+    cell(place(words[row[TO]]), "wide clamp"), cell(foreign(reasonShown(word(row[WHY]))), "because clamp"));
   if (!isPlan) {
     line.append(cell(String(row[TRIES].length), "number wide tries"), cell(latency(row[LATENCY]), "number wide latency"));
   }
@@ -150,8 +150,8 @@ const isEnabled = (button) => button.getAttribute("aria-disabled") !== "true";
 /* Offer the rest of each text that is cut after three lines. */
 function offerMore(root) {
   for (const holder of root.querySelectorAll(".clamp:not(.whole)")) {
-    const text = holder.querySelector("bdi");
-    if (holder.querySelector(".more") !== null || text.scrollHeight <= text.clientHeight + 1) continue;
+    const text = holder.querySelector(":scope > bdi");
+    if (text === null || holder.querySelector(".more") !== null || text.scrollHeight <= text.clientHeight + 1) continue;
     const button = element("button", "more", "more on-screen");
     button.type = "button";
     button.setAttribute("aria-expanded", "false");

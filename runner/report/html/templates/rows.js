@@ -5,6 +5,7 @@ const section = document.getElementById("transfers");
 const kinds = JSON.parse(section.dataset.kinds).map(([word, style, urgency]) => ({ word, style, urgency }));
 const settle = JSON.parse(section.dataset.settle);
 const links = JSON.parse(section.dataset.links);
+const names = new Map(Object.entries(JSON.parse(section.dataset.names)));
 const total = Number(section.dataset.total);
 const started = Date.parse(section.dataset.started);
 const isPlan = section.querySelector("th[data-sort=deliveries]") === null;
@@ -76,6 +77,13 @@ function element(name, text, className) {
 }
 /* Text from outside: isolated, so that right-to-left text cannot rearrange its surroundings. */
 const foreign = (text, className) => element("bdi", text, className);
+/* A queue or user by its name, if that was looked up, and smaller by its id. */
+function place(uri) {
+  if (!names.has(uri)) return foreign(uri, "id");
+  const around = element("span");
+  around.append(foreign(names.get(uri), "place"), foreign(uri, "id under"));
+  return around;
+}
 function cell(child, className) {
   const made = element("td", null, className);
   made.append(child);
