@@ -110,7 +110,24 @@ def figures() -> Figures:
 def run() -> ReportSource:
     """Return the run's report."""
     record = replace(samples.RUN, finished_at="2026-12-01T21:00:25.100000Z")
-    return replace(samples.mixed(), run=record, transfers=transfers, figures=figures())
+    made = replace(
+        samples.PROGRESS,
+        runs=2,
+        moved_in_all=492,
+        transferred=492,
+        failed=4,
+        failed_again=1,
+        in_doubt=1,
+        still_in_doubt=0,
+        settled_transferred=0,
+    )
+    return replace(
+        samples.mixed(),
+        run=record,
+        transfers=transfers,
+        figures=figures(),
+        progress=lambda: made,
+    )
 
 
 def pictures() -> Iterator[Picture]:
