@@ -99,9 +99,11 @@ class MetricsFile:
         self._thread.join(CLOSE_S)
 
     def _write_on_demand(self) -> None:
-        while not self._ended.is_set():
+        is_last = False
+        while not is_last:
             self._wanted.wait()
             self._wanted.clear()
+            is_last = self._ended.is_set()
             self._write()
 
     def _write(self) -> None:

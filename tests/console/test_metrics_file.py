@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,25 @@ def test_one_that_can_no_longer_be_written_is_warned_of(tmp_path: Path):
     file.noticed("planned", run="r")
     file.close()
     assert warned == ["the metrics file cannot be written"]
+
+
+def test_what_ends_while_a_file_is_being_written_is_written_once_more(tmp_path: Path):
+    path = tmp_path / "billing.prom"
+    begun, ended = threading.Event(), threading.Event()
+
+    def wall() -> float:
+        if threading.current_thread() is not threading.main_thread() and not begun.is_set():
+            begun.set()
+            ended.wait(60.0)
+        return 1_800_000_000.0
+
+    labels = {"batch": 'a "quoted"\\ name', "environment": "production"}
+    file = MetricsFile(path, labels, now=lambda: 1.0, wall=wall, warn=print)
+    file.noticed("planned", run="r")
+    assert begun.wait(60.0)
+    file._ended.set()  # as `close` does before it waits
+    file._wanted.set()
+    ended.set()
+    file.ended(6)
+    file.close()
+    assert samples(path)["runner_exit_code",] == 6
