@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 from runner.app.worker import WorkerFigures
+from runner.app.worker_metrics import WorkerMetrics
 from runner.core.errors import UsageError
 
 STALE_S = 25.0
@@ -45,38 +46,6 @@ class Watchdog:
         notify(f"{ready}WATCHDOG=1\nSTATUS={how}", os.environ)
 
 
-def metrics_text(figures: WorkerFigures, now: float) -> str:
-    """Return the figures in Prometheus's text format."""
-    lines = [
-        "# HELP runner_worker_loop_age_seconds Since the worker's loop went round.",
-        "# TYPE runner_worker_loop_age_seconds gauge",
-        f"runner_worker_loop_age_seconds {_age(now, figures.looked_at)}",
-        "# HELP runner_worker_journal_age_seconds Since the journal last answered.",
-        "# TYPE runner_worker_journal_age_seconds gauge",
-        f"runner_worker_journal_age_seconds {_age(now, figures.reached_at)}",
-        "# HELP runner_worker_submissions Submissions that this worker carries now.",
-        "# TYPE runner_worker_submissions gauge",
-        f"runner_worker_submissions {figures.running}",
-        "# HELP runner_worker_drained Whether the worker takes nothing more by order.",
-        "# TYPE runner_worker_drained gauge",
-        f"runner_worker_drained {int(figures.is_drained)}",
-        "# HELP runner_worker_runs_total Runs of submissions that ended, by exit code.",
-        "# TYPE runner_worker_runs_total counter",
-        *(
-            f'runner_worker_runs_total{{code="{int(code)}"}} {count}'
-            for code, count in sorted(figures.ended.items())
-        ),
-        "# HELP runner_worker_failures_total Runs of submissions that ended with an error.",
-        "# TYPE runner_worker_failures_total counter",
-        f"runner_worker_failures_total {figures.failures}",
-    ]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _age(now: float, at: float) -> str:
-    return "+Inf" if at == float("-inf") else f"{now - at:.3f}"
-
-
 @contextmanager
 def serving(address: tuple[str, int] | None, figures: WorkerFigures) -> Iterator[int | None]:
     """Serve /healthz and /metrics beside the block; yield the port. Raises `UsageError`.
@@ -93,11 +62,10 @@ def serving(address: tuple[str, int] | None, figures: WorkerFigures) -> Iterator
         server_version, sys_version = "runner", ""
 
         def do_GET(self) -> None:
-            now = time.monotonic()
             if self.path == "/metrics":
-                self._answer(HTTPStatus.OK, metrics_text(figures, now))
+                self._answer(HTTPStatus.OK, WorkerMetrics(figures, time.monotonic).text())
             elif self.path == "/healthz":
-                is_well = now - figures.looked_at < STALE_S
+                is_well = time.monotonic() - figures.looked_at < STALE_S
                 status = HTTPStatus.OK if is_well else HTTPStatus.SERVICE_UNAVAILABLE
                 self._answer(status, "ok\n" if is_well else "the worker's loop is stuck\n")
             else:

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
-from runner.app.health import metrics_text
 from runner.app.run_options import RunOptions
 from runner.app.submit import cancel_submission, drain_worker, fleet_state, submit_manifest
 from runner.app.worker import Worker
 from runner.app.worker_config import read_config
+from runner.app.worker_metrics import WorkerMetrics
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.journals import fleet_at, fleet_worker_at
@@ -377,5 +377,5 @@ def test_the_figures_are_in_prometheus_format(site: Site):
     worker = site.start(content)
     site.ended(site.submit(content))
     site.once(lambda: worker.figures.ended)
-    text = metrics_text(worker.figures, time.monotonic())
+    text = WorkerMetrics(worker.figures, time.monotonic).text()
     assert 'runner_worker_runs_total{code="0"} 1' in text

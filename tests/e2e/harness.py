@@ -59,7 +59,7 @@ VIDEO = VOICE | {
 
 def environment() -> dict[str, str]:
     """Return a process environment without what would change the program's behaviour."""
-    ours = ("RUNNER_", "NO_COLOR", "CI", "GITHUB_")
+    ours = ("RUNNER_", "OTEL_", "NO_COLOR", "CI", "GITHUB_")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     return kept | {
         "PYTHONPATH": str(ROOT),

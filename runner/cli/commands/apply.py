@@ -147,24 +147,39 @@ def _above_the_view(console: Console) -> Callable[[str], object] | None:
 def _metrics(
     path: Path | None, manifest: Manifest, observer: Observers
 ) -> Iterator[Callable[[int], None]]:
-    """Keep a file of metrics while a run goes on; yield what takes its exit code."""
-    if path is None:
-        yield lambda _code: None
-        return
+    """Keep a file of metrics, or send them, while a run goes on; yield what takes its exit code."""
+    import os
     import time
 
-    from runner.console.metrics_file import MetricsFile
+    from runner.metrics.otlp_settings import otlp_settings
 
     environment = manifest.environment
-    file = MetricsFile(
-        path,
-        {"batch": manifest.name, "environment": environment.name},
-        now=time.monotonic,
-        wall=time.time,
-        warn=observer.warned,
-    )
-    observer.add(file)
-    yield file.ended
+    labels = {"batch": manifest.name, "environment": environment.name}
+    told: list[Callable[[int], None]] = []
+    if path is not None:
+        from runner.metrics.metrics_file import MetricsFile
+
+        file = MetricsFile(path, labels, now=time.monotonic, wall=time.time, warn=observer.warned)
+        observer.add(file)
+        told.append(file.ended)
+    if (settings := otlp_settings(os.environ)) is not None:
+        from runner.metrics.otlp_export import RunExport
+
+        export = RunExport(
+            settings,
+            labels,
+            simulated=environment.is_simulated,
+            wall=time.time,
+            observer=observer,
+        )
+        observer.add(export)
+        told.append(export.ended)
+
+    def ended(code: int) -> None:
+        for each in told:
+            each(code)
+
+    yield ended
 
 
 def _say(console: Console, line: str) -> None:

@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runner.cli import options
 from runner.cli.dataclass_options import expand_dataclasses
 from runner.core.batch_options import PLACES
+
+if TYPE_CHECKING:
+    from runner.app.worker import WorkerFigures
 
 
 @expand_dataclasses
@@ -76,7 +81,7 @@ def worker(
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: made.stop())
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
-            with serving(settings.health, figures) as port:
+            with serving(settings.health, figures) as port, _sent(settings.name, figures, log):
                 log.info(
                     "worker is up", worker=settings.name, environments=sorted(settings.own.environments),
                     health=port,
@@ -87,3 +92,31 @@ def worker(
                     notify("STOPPING=1", os.environ)
                     fleet.close()
             log.info("worker has ended", worker=settings.name)
+
+
+@contextmanager
+def _sent(name: str, figures: WorkerFigures, log: Any) -> Iterator[None]:
+    """Send the worker's metrics by OTLP beside the block, where OpenTelemetry's variables say so."""
+    import os
+    import time
+
+    from runner.metrics.otlp_settings import otlp_settings
+
+    if (settings := otlp_settings(os.environ)) is None:
+        yield
+        return
+    from runner.app.worker_metrics import WorkerMetrics
+    from runner.metrics.otlp_export import OtlpExport
+    from runner.metrics.otlp_sender import OtlpSender, resource_of
+
+    resource = resource_of(**{"service.instance.id": name})
+    export = OtlpExport(
+        settings,
+        OtlpSender(resource, is_loopback=settings.is_loopback),
+        WorkerMetrics(figures, time.monotonic).collect,
+        log.warning,
+    )
+    try:
+        yield
+    finally:
+        export.close()

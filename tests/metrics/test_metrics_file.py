@@ -10,23 +10,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from runner.console.metrics_file import MetricsFile
 from runner.core.errors import UsageError
-from runner.core.records.latency import RecentLatency
-from runner.ports import Progress
-from runner.ports.observer import SessionState
-
-PROGRESS = Progress(
-    total=10,
-    settled=4,
-    outcomes={"transferred": 3, "in_doubt": 1},
-    in_flight=2,
-    sent=6,
-    rate_per_s=5.0,
-    session=SessionState.OPEN,
-    latency_ms=RecentLatency(120.0, 900.0),
-    waiting_for="the session",
-)
+from runner.metrics.metrics_file import MetricsFile
+from tests.metrics.builders import PROGRESS
 
 
 def made(path: Path, warned: list[str] | None = None) -> MetricsFile:

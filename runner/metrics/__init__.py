@@ -1,0 +1,1 @@
+"""A run's figures as metrics: in a file for Prometheus, and sent by OTLP."""
