@@ -175,7 +175,7 @@ async def resolve_names(
     named += [(each.destination_uri, each.source) for each in staging.selections]
     named += [] if manifest is None else _named_in(manifest)
     addresses = {uri: await resolver.address_of(uri, source) for uri, source in dict(named).items()}
-    queues = [await resolver.id_of("queue", s.queue, s.source) for s in staging.selections]
+    selections = [await resolver.resolved(each) for each in staging.selections]
     if resolver.problems:
         raise ManifestInvalid(resolver.problems)
     chosen: list[tuple[QueueSelection, Selected]] = []
@@ -184,13 +184,13 @@ async def resolve_names(
     def is_listed(interaction_id: str) -> bool:
         return interaction_id in rows or staging.has_interaction(interaction_id)
 
-    for selection, queue_id in zip(staging.selections, queues, strict=True):
-        ask = directory.connected if selection.is_connected else directory.waiting
-        took = select_waiting(selection, await ask(queue_id), now=now, is_listed=is_listed)
+    for selection, by_id in zip(staging.selections, selections, strict=True):
+        listed = await _listed(directory, by_id)
+        took = select_waiting(by_id, listed, now=now, is_listed=is_listed)
         kept = [
             (one, at)
             for one in took.taken
-            if (at := await _found_at(directory, selection, queue_id, one)) is not None
+            if (at := await _found_at(directory, selection, by_id, one)) is not None
         ]
         if gone := len(took.taken) - len(kept):
             left_out = {**took.left_out, SERVED_NO_MORE: gone}
@@ -230,6 +230,22 @@ class _NameResolver:
             self._known[kind, name] = ids[0] if ids else name
         return self._known[kind, name]
 
+    async def resolved(self, selection: QueueSelection) -> QueueSelection:
+        """Return a selection that names queue, agent, skill and language by their ids."""
+        named = (
+            ("queue", "queue", selection.queue),
+            ("held_by", "user", selection.held_by),
+            ("skill", "skill", selection.skill),
+            ("language", "language", selection.language),
+        )
+        ids = {
+            field: await self.id_of(kind, name, selection.source)
+            for field, kind, name in named
+            if name is not None
+        }
+        ids |= {field: found.lower() for field, found in ids.items() if field != "queue"}
+        return replace(selection, **ids)  # type: ignore[arg-type]  # of texts
+
 
 def _no_single(kind: str, name: str, ids: Sequence[str], source: str) -> Problem:
     file, _, line = source.rpartition(":")
@@ -249,15 +265,26 @@ def _few(ids: Sequence[str], most: int = 5) -> str:
     return ", ".join(ids[:most]) + more
 
 
+async def _listed(directory: Directory, by_id: QueueSelection) -> Sequence[Waiting]:
+    """Return what a selection chooses from; it names everything by id."""
+    if by_id.queue is None:
+        return await directory.held_by(by_id.held_by or "")
+    ask = directory.connected if by_id.is_connected else directory.waiting
+    return await ask(by_id.queue)
+
+
 async def _found_at(
-    directory: Directory, selection: QueueSelection, queue_id: str, one: Waiting
+    directory: Directory, selection: QueueSelection, by_id: QueueSelection, one: Waiting
 ) -> FoundAt | None:
     """Return where an interaction was found; None if its agent has left it since."""
-    found_at = FoundAt(address("queue", queue_id), selection.queue)
+    if by_id.queue is None:
+        at = FoundAt(address("user", by_id.held_by or ""), selection.held_by or "")
+    else:
+        at = FoundAt(address("queue", by_id.queue), selection.queue or "")
     if one.user_id is None:
-        return found_at
+        return at
     served_by = await directory.served_by(one.interaction_id, one.user_id)
-    return None if served_by is None else replace(found_at, participant_id=served_by)
+    return None if served_by is None else replace(at, participant_id=served_by)
 
 
 def _row(
@@ -277,4 +304,5 @@ def _row(
 def _counts(selection: QueueSelection, chosen: Selected) -> str:
     left = [f"{count:,} {reason}" for reason, count in sorted(chosen.left_out.items())]
     without = f", left out: {', '.join(left)}" if left else ""
-    return f"queue {selection.queue}: {len(chosen.taken):,} selected{without}"
+    where = f"user {selection.held_by}" if selection.queue is None else f"queue {selection.queue}"
+    return f"{where}: {len(chosen.taken):,} selected{without}"

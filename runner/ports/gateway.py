@@ -138,10 +138,10 @@ class CapacityObserver(Protocol):
 
 
 class Directory(Protocol):
-    """Finds a gateway's queues and users by name, and what waits in a queue."""
+    """Finds a gateway's queues, users, skills and languages by name, and what waits in a queue."""
 
     async def ids_of(self, kind: str, name: str) -> Sequence[str]:
-        """Return the ids of every queue or user (`kind`) that has exactly this name.
+        """Return the ids of every `kind` ("queue", "user", "skill", "language") of exactly this name.
 
         Raises `GatewayError` if it cannot be asked.
         """
@@ -151,6 +151,9 @@ class Directory(Protocol):
 
     async def connected(self, queue_id: str) -> Sequence[Waiting]:
         """Return what came by a queue and is being served now, each with its user."""
+
+    async def held_by(self, user_id: str) -> Sequence[Waiting]:
+        """Return what a user serves now, whatever queue it came by. Raises `GatewayError`."""
 
     async def served_by(self, interaction_id: str, user_id: str) -> str | None:
         """Return the participant by whom a user serves an interaction; None: not any more.

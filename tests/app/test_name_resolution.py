@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,11 @@ class FakeDirectory:
         """Return the prepared answer."""
         self.asked.append(("connected", queue_id))
         return self.served.get(queue_id, [])
+
+    async def held_by(self, user_id: str) -> Sequence[Waiting]:
+        """Return the prepared answer."""
+        self.asked.append(("held_by", user_id))
+        return [one for each in self.served.values() for one in each if one.user_id == user_id]
 
     async def served_by(self, interaction_id: str, user_id: str) -> str | None:
         """Return the prepared answer."""
@@ -236,3 +242,45 @@ def test_what_was_found_has_the_names_of_its_places():
         f"genesys://user/{ADA}": "Ada L",
         f"genesys://queue/{NEW}": "Billing EU",
     }
+
+
+def test_what_an_agent_holds_is_selected_whatever_queue_it_came_by(staging: Staging):
+    staging.select(
+        selection(queue=None, held_by="Ada", is_connected=True, destination_uri="tel:+4412345")
+    )
+    served = [Waiting("i1", "email", NOW, ADA), Waiting("i2", "call", NOW, OLD)]
+    directory = FakeDirectory({("user", "Ada"): [ADA]}, served={OLD: served})
+    directory.serving = {("i1", ADA): "p-1"}
+    found = found_in(staging, directory)
+    assert places(staging) == {"i1": FoundAt(f"genesys://user/{ADA}", "Ada", "p-1")}
+    assert found.explanation == "user Ada: 1 selected"
+    assert found.place_names == {f"genesys://user/{ADA}": "Ada"}
+
+
+def test_skill_language_and_agent_are_compared_by_their_ids(staging: Staging):
+    wishes = {"held_by": ADA.upper(), "skill": "Invoices", "language": "German"}
+    staging.select(
+        selection(queue=OLD, is_connected=True, destination_uri=f"genesys://queue/{NEW}", **wishes)
+    )
+    fits: dict[str, Any] = {"skill_ids": (NEW,), "language_id": OLD}
+    served = [
+        Waiting("i1", "call", NOW, ADA, **fits),
+        Waiting("i2", "call", NOW, ADA, skill_ids=(NEW,)),
+        Waiting("i3", "call", NOW, NEW, **fits),
+    ]
+    ids = {("skill", "Invoices"): [NEW], ("language", "German"): [OLD]}
+    directory = FakeDirectory(ids, served={OLD: served})
+    directory.serving = {("i1", ADA): "p-1"}
+    found = found_in(staging, directory)
+    assert list(places(staging)) == ["i1"]
+    assert found.explanation == (
+        f"queue {OLD}: 1 selected, left out: 1 of another language, 1 served by another agent"
+    )
+
+
+def test_a_skill_that_there_is_not_is_a_problem_with_its_place(staging: Staging):
+    staging.select(selection(queue=OLD, skill="Invoces", destination_uri=f"genesys://queue/{NEW}"))
+    with pytest.raises(ManifestInvalid) as refused:
+        found_in(staging, FakeDirectory())
+    [problem] = refused.value.problems
+    assert (str(problem.place), problem.message) == ("m.yaml:7:1", "no skill is named `Invoces`")

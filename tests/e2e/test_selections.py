@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections import Counter
 from typing import Any
@@ -213,3 +214,20 @@ def test_a_slow_answer_and_a_move_by_a_colleague_are_distinguished(harness: Harn
     applied = harness.apply(late)  # 2 s, and a reply may take 1 s
     assert applied.code == 0, applied.ended.err
     assert Counter(applied.outcomes().values()) == {"transferred": 6}
+
+
+def test_what_one_agent_holds_and_asks_for_a_skill_is_moved_and_nothing_else(harness: Harness):
+    organisation = SIMULATED["simulator"] | {
+        "served": {"Billing EU": 12, "Elsewhere": 9},
+        "users": ["an agent"],
+        "skills": ["Invoices"],
+    }
+    demo = SIMULATED | {"simulator": organisation}
+    held = {"held_by": "an agent", "skill": "Invoices"}
+    document = evacuation({"select": held, "destination_uri": OVERFLOW}, demo=demo)
+    applied = harness.apply(document)
+    assert applied.code == 0, applied.ended.err
+    told = applied.report.run["explanation"]
+    assert re.search(r"user an agent: \d+ selected, left out: \d+ without the skill", told)
+    assert 0 < len(applied.outcomes()) < 21
+    assert moves(harness) == dict.fromkeys(applied.outcomes(), 1)

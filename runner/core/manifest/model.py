@@ -12,7 +12,7 @@ from dataclasses import KW_ONLY, field
 from typing import Any, NamedTuple
 
 from runner.core.frozen import frozen
-from runner.core.gates import Gate, UrlGate, WaveConditions
+from runner.core.gates import Bound, Gate, UrlGate, WaveConditions
 from runner.core.manifest.dated_window import Window
 from runner.core.manifest.destinations import NO_LIMITS, DestinationTable
 from runner.core.manifest.media import MediaMatrix
@@ -200,6 +200,8 @@ class SimulatorOptions:
     agents: Mapping[str, int] = field(default_factory=dict)  # on queue, by queue name
     handle_time_s: float = 240.0  # of an interaction, on average
     presence: Mapping[str, str] = field(default_factory=dict)  # of users, by name
+    skills: tuple[str, ...] = ()  # that interactions ask for, by chance
+    languages: tuple[str, ...] = ()
 
 
 @frozen
@@ -376,11 +378,13 @@ class Manifest:
 class QueueSelection:
     """Selects the interactions that wait in a queue at the time of the run (genesys-cloud.md, "Selecting from a queue").
 
-    `queue` is an id or a name. With `is_connected` it selects those that agents are serving. The
-    other fields are those of the resulting rows.
+    `queue` is an id or a name. With `is_connected` it selects those that agents are serving, with
+    `held_by` (id or name) that agent alone; without `queue`, whatever queue they came by. `skill`
+    and `language` are ids or names; addresses are patterns. `destination_uri` and what follows it
+    up to `source` are the fields of the resulting rows.
     """
 
-    queue: str
+    queue: str | None
     media_types: frozenset[str]
     older_than_s: float | None
     limit: int | None
@@ -389,6 +393,13 @@ class QueueSelection:
     callbacks: tuple[str, ...]
     source: str  # "file:line"
     is_connected: bool = False
+    held_by: str | None = None
+    direction: str | None = None  # "inbound" | "outbound"
+    address_from: tuple[str, ...] = ()  # one of them matches; empty: any
+    address_to: tuple[str, ...] = ()
+    skill: str | None = None
+    language: str | None = None
+    priority: Bound | None = None
 
 
 @frozen

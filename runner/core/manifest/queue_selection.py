@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import quote, unquote
 
 from runner.core.frozen import frozen
@@ -16,19 +16,33 @@ TOO_YOUNG = "not waiting long enough"
 OF_UNKNOWN_AGE = "of unknown age"
 BEYOND_LIMIT = "beyond the limit"
 SERVED_NO_MORE = "no longer with its agent"
+HELD_BY_OTHERS = "served by another agent"
+OTHER_DIRECTION = "of another direction"
+FROM_ELSEWHERE = "from another address"
+TO_ELSEWHERE = "to another address"
+OTHER_SKILL = "without the skill"
+OTHER_LANGUAGE = "of another language"
+OTHER_PRIORITY = "of another priority"
+OF_UNKNOWN_PRIORITY = "of unknown priority"
 
 
 @frozen
 class Waiting:
     """An interaction of a queue; it waits since `since_s` (seconds since the epoch), if known.
 
-    With `user_id` it does not wait: that user is serving it.
+    With `user_id` it does not wait: that user is serving it. Skills and language are ids.
     """
 
     interaction_id: str
     media_type: str
     since_s: float | None = None
     user_id: str | None = None
+    direction: str | None = None
+    address_from: str | None = None
+    address_to: str | None = None
+    skill_ids: tuple[str, ...] = ()
+    language_id: str | None = None
+    priority: int | None = None
 
 
 @frozen
@@ -46,7 +60,10 @@ def select_waiting(
     now: float,
     is_listed: Callable[[str], bool],
 ) -> Selected:
-    """Return what `selection` takes at `now`; duplicates, from shifting pages, count once."""
+    """Return what `selection` takes at `now`; duplicates, from shifting pages, count once.
+
+    Its agent, skill and language are ids by now.
+    """
     left_out: Counter[str] = Counter()
     fit: list[Waiting] = []
     for each in {one.interaction_id: one for one in waiting}.values():
@@ -67,12 +84,63 @@ def _unfit(
 ) -> str | None:
     if one.media_type not in selection.media_types:
         return OTHER_MEDIA
+    if (reason := _other(selection, one)) is not None:
+        return reason
     if selection.older_than_s is not None:
         if one.since_s is None:
             return OF_UNKNOWN_AGE
         if now - one.since_s <= selection.older_than_s:
             return TOO_YOUNG
     return LISTED if is_listed(one.interaction_id) else None
+
+
+def _other(selection: QueueSelection, one: Waiting) -> str | None:
+    """Return what keeps an interaction out of a selection besides its media type and age."""
+    bound = selection.priority
+    checks = (
+        (selection.held_by in {None, one.user_id}, HELD_BY_OTHERS),
+        (selection.direction in {None, one.direction}, OTHER_DIRECTION),
+        (_is_among(selection.address_from, one.address_from), FROM_ELSEWHERE),
+        (_is_among(selection.address_to, one.address_to), TO_ELSEWHERE),
+        (selection.skill is None or selection.skill in one.skill_ids, OTHER_SKILL),
+        (selection.language in {None, one.language_id}, OTHER_LANGUAGE),
+        (bound is None or one.priority is not None, OF_UNKNOWN_PRIORITY),
+        (bound is None or one.priority is None or bound.holds(one.priority), OTHER_PRIORITY),
+    )
+    return next((reason for fits, reason in checks if not fits), None)
+
+
+_SCHEME = re.compile(r"(?:tel|sips?|mailto):", re.IGNORECASE)
+
+
+def _is_among(patterns: Sequence[str], found: str | None) -> bool:
+    """Return whether an address matches one of `patterns`, with its scheme or without; none: any."""
+    if not patterns:
+        return True
+    if found is None:
+        return False
+    shown = {found.casefold(), _SCHEME.sub("", found, count=1).casefold()}
+    return any(matches(pattern.casefold(), text) for pattern in patterns for text in shown)
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Return whether a text matches a pattern, in which `*` stands for any text.
+
+    It takes time linear in the text for each part of the pattern.
+    """
+    first, *others = pattern.split("*")
+    if not others:
+        return text == pattern
+    *middle, last = others
+    if len(text) < len(first) + len(last) or not (text.startswith(first) and text.endswith(last)):
+        return False
+    at, end = len(first), len(text) - len(last)
+    for part in middle:
+        at = text.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
 
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

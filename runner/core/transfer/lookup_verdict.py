@@ -37,15 +37,17 @@ PARTICIPANT = "participant_id"
 
 NO_LONGER_WAITING = "no longer waiting in"
 NO_LONGER_SERVED = "no longer with the agent who served it in"
-"""Beginnings of the reasons if a selected interaction has moved on; a queue's name follows."""
+NO_LONGER_HELD = "no longer with"
+"""Beginnings of the reasons if a selected interaction has moved on; a queue's or user's name follows."""
 
 
 @frozen
 class FoundAt:
     """Where a selection found an interaction, which may be moved only from there.
 
-    `name` is the queue's name in the manifest. `participant_id` is the leg of the agent who served
-    the interaction, and is to be replaced; None: the interaction waited.
+    `name` is the queue's name in the manifest, or that of a user who served it whatever its queue.
+    `participant_id` is the leg of the agent who served the interaction, and is to be replaced;
+    None: the interaction waited.
     """
 
     destination_uri: str
@@ -66,7 +68,9 @@ class FoundAt:
         """Return as text how an interaction has left the place; None if it is still there."""
         if self.participant_id is not None:
             is_here = (seen.handles or {}).get(PARTICIPANT) == self.participant_id
-            return None if is_here else f"{NO_LONGER_SERVED} {self.name}"
+            is_of_user = self.destination_uri.startswith("genesys://user/")
+            gone = NO_LONGER_HELD if is_of_user else NO_LONGER_SERVED
+            return None if is_here else f"{gone} {self.name}"
         at = (seen.destination_uri or "").casefold()
         if seen.state == WAITING_STATE and at == self.destination_uri.casefold():
             return None

@@ -53,11 +53,11 @@ class GenesysDirectory:
         self._now = rest.waiter.clock.wall
 
     async def ids_of(self, kind: str, name: str) -> Sequence[str]:
-        """Return the ids of every queue or user (`kind`) with that name, ignoring case.
+        """Return the ids of every `kind` with that name, ignoring case.
 
         Deleted and inactive ones are left out.
         """
-        found = self._queues(name) if kind == "queue" else self._users(name)
+        found = self._users(name) if kind == "user" else self._entities(kind, name)
         ids: dict[str, None] = {}
         async with aclosing(found) as entities:
             async for entity in entities:
@@ -68,13 +68,18 @@ class GenesysDirectory:
 
     async def waiting(self, queue_id: str) -> Sequence[Waiting]:
         """Return what waits in a queue now: from the observations, else from the records."""
-        found = await self._all_of(_QueueQuery(queue_id, "oWaiting", "acd"))
+        found = await self._all_of(_Query("queueId", queue_id, "oWaiting", "acd"))
         return [replace(one, user_id=None) for one in found]
 
     async def connected(self, queue_id: str) -> Sequence[Waiting]:
         """Return what came through a queue and is being served, each with its user."""
-        found = await self._all_of(_QueueQuery(queue_id, "oInteracting", "agent"))
+        found = await self._all_of(_Query("queueId", queue_id, "oInteracting", "agent"))
         return [one for one in found if one.user_id is not None]
+
+    async def held_by(self, user_id: str) -> Sequence[Waiting]:
+        """Return what a user serves now, whatever queue it came by; by no queue too."""
+        found = await self._all_of(_Query("userId", user_id, "oInteracting"))
+        return [one for one in found if one.user_id == user_id]
 
     async def served_by(self, interaction_id: str, user_id: str) -> str | None:
         """Return the participant id of a user who serves a conversation; None: no longer.
@@ -98,7 +103,7 @@ class GenesysDirectory:
         (participant_id,) = await self._rest.retrying_client.ask(request, read)
         return participant_id
 
-    async def _all_of(self, query: _QueueQuery) -> Sequence[Waiting]:
+    async def _all_of(self, query: _Query) -> Sequence[Waiting]:
         """Return all conversations asked for: from the observations, completed by the records.
 
         Raises `GatewayError`, with the numbers, if some are missing from both.
@@ -123,7 +128,7 @@ class GenesysDirectory:
                 raise self._incomplete(query, len(found), expected, "the records lack some too")
         return list(found.values())
 
-    async def _observed_all(self, query: _QueueQuery) -> tuple[list[Waiting], int | None]:
+    async def _observed_all(self, query: _Query) -> tuple[list[Waiting], int | None]:
         """Return what the observations show, and the true number if they do not show all.
 
         A truncated list is requested again in parts: by media type, then by direction.
@@ -143,18 +148,20 @@ class GenesysDirectory:
                 missing = (missing or 0) + max(0, truncation.count - len(rows))
         return list(found.values()), None if missing is None else len(found) + missing
 
-    def _incomplete(self, query: _QueueQuery, shown: int, expected: int, why: str) -> GatewayError:
+    def _incomplete(self, query: _Query, shown: int, expected: int, why: str) -> GatewayError:
         return self._rest.place.error(
-            f"the platform shows {shown:,} of {expected:,} conversations in queue"
-            f" {query.queue_id} and cuts the rest off ({why})",
+            f"the platform shows {shown:,} of {expected:,} conversations {query.place}"
+            f" and cuts the rest off ({why})",
             "give the client the permission analytics:conversationDetail:view, or list the"
             " interactions",
         )
 
-    async def _queues(self, name: str) -> AsyncGenerator[Mapping[str, Any]]:
+    async def _entities(self, kind: str, name: str) -> AsyncGenerator[Mapping[str, Any]]:
+        """Yield the queues, skills or languages whose names may be the one asked for."""
         for number in range(1, MOST_PAGES):
             page_query = urlencode({"name": name, "pageSize": PAGE_SIZE, "pageNumber": number})
-            page = await self._rest.get(f"/api/v2/routing/queues?{page_query}", "list of queues")
+            path = f"/api/v2/routing/{kind}s?{page_query}"
+            page = await self._rest.get(path, f"list of {kind}s")
             entities = _objects(page, "entities")
             for entity in entities:
                 yield entity
@@ -173,10 +180,10 @@ class GenesysDirectory:
                 return
 
     async def _observed(
-        self, query: _QueueQuery, predicates: _Predicates, truncation: _Truncation
+        self, query: _Query, predicates: _Predicates, truncation: _Truncation
     ) -> AsyncIterator[Waiting]:
         """Yield the results of the activity query; pages shift while they are read."""
-        wanted = [("queueId", query.queue_id), *predicates]
+        wanted = [(query.dimension, query.value), *predicates]
         body = {
             "metrics": [{"metric": query.metric, "details": True}],
             "filter": {
@@ -197,13 +204,11 @@ class GenesysDirectory:
             rows = [row for one in results for row in _objects(one, "entities")]
             for row in rows:
                 if row.get("metric") == query.metric:
-                    yield _waiting(
-                        row, row.get("mediaType"), row.get("activityDate"), row.get("userId")
-                    )
+                    yield _waiting(row, row.get("activityDate"), row.get("userId"))
             if len(rows) < PAGE_SIZE:
                 return
 
-    async def _recorded(self, query: _QueueQuery) -> AsyncIterator[Waiting]:
+    async def _recorded(self, query: _Query) -> AsyncIterator[Waiting]:
         """Yield the results of the details query: conversations with an open segment in the queue.
 
         An interval with more results than the platform returns is halved, down to a day.
@@ -221,24 +226,24 @@ class GenesysDirectory:
                 continue
             if too_many or _is_truncated(first):
                 raise self._rest.place.error(
-                    f"queue {query.queue_id} has {hits:,} conversations of one day"
+                    f"{hits:,} conversations of one day are {query.place}"
                     if isinstance(hits, int)
-                    else f"the records of queue {query.queue_id} are cut off",
+                    else f"the records of what is {query.place} are cut off",
                     f"the platform pages through {MOST_HITS:,}; list the interactions instead",
                 )
             page, number = first, 1
             while True:
                 conversations = _objects(page, "conversations")
                 for conversation in conversations:
-                    for found in _open_segments(conversation, query):
-                        yield _waiting(conversation, *found)
+                    for fields, since, user_id in _open_segments(conversation, query):
+                        yield _waiting({**fields, **conversation}, since, user_id)
                 number += 1
                 if len(conversations) < PAGE_SIZE or number > MOST_PAGES:
                     break
                 page = await self._details(query, begin, end, number)
 
     async def _details(
-        self, query: _QueueQuery, begin: datetime, end: datetime, number: int
+        self, query: _Query, begin: datetime, end: datetime, number: int
     ) -> Mapping[str, Any]:
         """Return a page of the conversations that began in an interval."""
         body = {
@@ -250,8 +255,10 @@ class GenesysDirectory:
             ],
             "segmentFilters": [
                 _all(
-                    {"dimension": "queueId", "operator": "matches", "value": query.queue_id},
-                    {"dimension": "purpose", "operator": "matches", "value": query.purpose},
+                    *(
+                        {"dimension": dimension, "operator": "matches", "value": value}
+                        for dimension, value in query.matches()
+                    ),
                     {"dimension": "segmentEnd", "operator": "notExists"},
                 )
             ],
@@ -266,12 +273,24 @@ _Predicates = tuple[tuple[str, str], ...]
 
 
 @frozen
-class _QueueQuery:
-    """A query about a queue: the metric of the observations, and the participant's purpose."""
+class _Query:
+    """A query about a queue or a user: the observations' metric, and the participant's purpose."""
 
-    queue_id: str
+    dimension: str  # "queueId" | "userId"
+    value: str
     metric: str
-    purpose: str
+    purpose: str | None = None  # None: any
+
+    @property
+    def place(self) -> str:
+        """The queue or user in words."""
+        return f"{'in queue' if self.dimension == 'queueId' else 'with user'} {self.value}"
+
+    def matches(self) -> Iterator[tuple[str, str]]:
+        """Yield the dimensions of the records, each with the value to match."""
+        yield self.dimension, self.value
+        if self.purpose is not None:
+            yield "purpose", self.purpose
 
 
 @dataclass(slots=True)
@@ -336,30 +355,39 @@ async def _read_until_stable(pages: Callable[[], AsyncIterator[Waiting]]) -> lis
 
 
 def _open_segments(
-    conversation: Mapping[str, Any], query: _QueueQuery
-) -> Iterator[tuple[object, object, object]]:
-    """Yield media type, start and user of each open segment in the queue."""
+    conversation: Mapping[str, Any], query: _Query
+) -> Iterator[tuple[Mapping[str, Any], object, object]]:
+    """Yield the fields, start and user of each open segment that a query is about."""
     for participant in _objects(conversation, "participants"):
+        user_id = participant.get("userId")
         for session in _objects(participant, "sessions"):
             for segment in _objects(session, "segments"):
-                is_here = segment.get("queueId") == query.queue_id
-                is_open = is_here and segment.get("segmentEnd") is None
-                if is_open and participant.get("purpose") == query.purpose:
-                    user_id = participant.get("userId")
-                    yield session.get("mediaType"), segment.get("segmentStart"), user_id
+                found = {"queueId": segment.get("queueId"), "userId": user_id}[query.dimension]
+                is_open = found == query.value and segment.get("segmentEnd") is None
+                if is_open and query.purpose in {None, participant.get("purpose")}:
+                    yield {**segment, **session}, segment.get("segmentStart"), user_id
 
 
 def _all(*predicates: Mapping[str, str]) -> Mapping[str, Any]:
     return {"type": "and", "predicates": [{"type": "dimension", **each} for each in predicates]}
 
 
-def _waiting(row: Mapping[str, Any], media_type: object, since: object, user_id: object) -> Waiting:
-    named = media_type if isinstance(media_type, str) else "unknown"
+def _waiting(row: Mapping[str, Any], since: object, user_id: object) -> Waiting:
+    """Return what a row says of a conversation, or a segment with its session and conversation."""
+    named = _text(row, "mediaType") or "unknown"
+    skills = row.get("requestedRoutingSkillIds")
+    priority = row.get("routingPriority")
     return Waiting(
         _text(row, "conversationId"),
         _MEDIA_TYPES.get(named, named),
         _moment(since),
         user_id if isinstance(user_id, str) and user_id else None,
+        direction=_text(row, "direction") or None,
+        address_from=_text(row, "addressFrom") or None,
+        address_to=_text(row, "addressTo") or None,
+        skill_ids=tuple(str(one).lower() for one in skills) if isinstance(skills, list) else (),
+        language_id=_text(row, "requestedLanguageId").lower() or None,
+        priority=priority if isinstance(priority, int) else None,
     )
 
 

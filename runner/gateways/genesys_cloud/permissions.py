@@ -54,9 +54,11 @@ def _needed(use: PlannedUse) -> Iterator[Permission]:
         if any(uri.startswith(start) for uri in destinations):
             yield Permission(f"moving them to {start}…", tuple(dict.fromkeys((_MOVES, name))))
     named = {kind for kind, _ in filter(None, map(named_in, destinations))}
-    if "queue" in named or any(named_in(f"genesys://queue/{s.queue}") for s in use.selections):
+    queues = {each.queue for each in use.selections} - {None}
+    users = {each.held_by for each in use.selections} - {None}
+    if "queue" in named or any(named_in(f"genesys://queue/{name}") for name in queues):
         yield Permission("finding queues by name", ("routing:queue:view",))
-    if "user" in named:
+    if "user" in named or any(named_in(f"genesys://user/{name}") for name in users):
         yield Permission("finding users by name", ("directory:user:view",))
     if any(uri.startswith("genesys://queue/") for uri in use.observed):
         yield Permission("observing queues", (QUEUE_FIGURES,))

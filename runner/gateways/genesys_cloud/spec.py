@@ -106,7 +106,10 @@ SPEC = DriverSpec(
             }
         ),
         options=frozenset(
-            {"waiting", "served", "queues", "users", "former_users", "http_rate", "presence"}
+            {
+                *("waiting", "served", "queues", "users", "former_users", "http_rate", "presence"),
+                *("skills", "languages"),
+            }
         ),
     ),
 )

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from runner.core.diagnostics.problem import Place, Problem, Related
+from runner.core.gates import parse_bound
 from runner.core.manifest.model import DriverTraits, DuplicateRows, QueueSelection
 from runner.core.manifest.quantity import parse_duration
 from runner.core.manifest.rules import check_id
@@ -211,15 +212,26 @@ class TransferReader:
             self._problems.add(Problem("S012", message, place, fix))
             return
         asked = item["select"]
-        finding = check_id(asked["queue"], "queue")
-        if finding is not None:
-            place = self._document.where(item, "select", "queue")
-            self._problems.add(Problem(finding.code, finding.message, place, finding.help))
+        if problems := list(self._wrong_in(item, asked)):
+            for each in problems:
+                self._problems.add(each)
             return
         for _, line, values in source.rows():
             row = self._builder(source).selected(line, values)
             if row is not None:
                 self._sink.select(_selection(asked, row))
+
+    def _wrong_in(self, item: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield what is wrong with a selection beyond the schema."""
+        for field in ("queue", "held_by", "skill", "language"):
+            finding = check_id(asked[field], field) if field in asked else None
+            if finding is not None:
+                place = self._document.where(item, "select", field)
+                yield Problem(finding.code, finding.message, place, finding.help)
+        if "held_by" in asked and asked.get("state") == "waiting":
+            message = "what an agent holds does not wait: `state: waiting` excludes `held_by`"
+            place = self._document.where(item, "select", "state")
+            yield Problem("S012", message, place, "write `state: connected`, or delete `state`")
 
     def _report_repeats(self) -> None:
         repeats = self._sink.repeats(max(KEPT, 2 * self.rows))  # those beyond `KEPT` are counted
@@ -264,7 +276,7 @@ class TransferReader:
 def _selection(asked: Mapping[str, Any], row: TransferRow) -> QueueSelection:
     older_than = asked.get("older_than")
     return QueueSelection(
-        asked["queue"],
+        asked.get("queue"),
         frozenset(asked.get("media_types", MEDIA_TYPES)),
         None if older_than is None else parse_duration(older_than),
         asked.get("limit"),
@@ -272,8 +284,19 @@ def _selection(asked: Mapping[str, Any], row: TransferRow) -> QueueSelection:
         row.media,
         row.callbacks,
         row.source,
-        is_connected=asked.get("state") == "connected",
+        is_connected=asked.get("state") == "connected" or "held_by" in asked,
+        held_by=asked.get("held_by"),
+        direction=asked.get("direction"),
+        address_from=_listed(asked.get("address_from", ())),
+        address_to=_listed(asked.get("address_to", ())),
+        skill=asked.get("skill"),
+        language=asked.get("language"),
+        priority=parse_bound(asked["priority"]) if "priority" in asked else None,
     )
+
+
+def _listed(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _field(repeat: DuplicateRows) -> str:

@@ -75,6 +75,8 @@ def explain(
         yield from _unknown_fields(tree, path, part, kind)
     elif kind["name"] == "required":
         yield _missing_field(tree, path, part, kind["property"])
+    elif kind["name"] == "anyOf":  # of several fields one is needed, and the first is the usual one
+        yield _missing_field(tree, path, part, part["anyOf"][0]["required"][0])
     elif kind["name"] == "propertyNames":
         yield from _wrong_names(tree, path, part)
     elif kind["name"] == "uniqueItems":

@@ -281,6 +281,8 @@ def _simulator(options: Mapping[str, Any]) -> SimulatorOptions:
             else absent.handle_time_s
         ),
         presence=dict(options.get("presence", {})),
+        skills=tuple(options.get("skills", ())),
+        languages=tuple(options.get("languages", ())),
     )
 
 

@@ -22,7 +22,10 @@ _TRUNCATED = 40  # the entities of a truncated list
 _DAY_S = 86_400
 _MEDIA = {"call": "voice", "message": "message", "email": "email", "callback": "callback"}
 
-_OBSERVED = ("conversationId", "sessionId", "mediaType", "direction", "queueId", "userId")
+_OBSERVED = (
+    *("conversationId", "sessionId", "mediaType", "direction", "queueId", "userId"),
+    *("addressFrom", "addressTo", "requestedLanguageId"),
+)
 _SEGMENTS = (*_OBSERVED, "purpose", "segmentEnd")
 _CONVERSATIONS = ("conversationId", "conversationStart", "conversationEnd", "originatingDirection")
 """The dimensions that are supported, of the platform's many."""
@@ -38,6 +41,7 @@ class _Row:
     metric: str
     at: float
     fields: Fields
+    asked: Mapping[str, Any]  # skills and priority, which no predicate matches here
 
 
 def query_activity(organisation: Organisation, call: Call) -> Outcome:
@@ -128,7 +132,13 @@ def _observe(organisation: Organisation) -> Iterable[_Row]:
                     "oWaiting" if one.purpose == "acd" else metric,
                     one.started_at,
                     _segment_fields(conversation, one),
+                    _skills(conversation) | {"routingPriority": conversation.priority},
                 )
+
+
+def _skills(conversation: Conversation) -> dict[str, Any]:
+    skill_id = conversation.skill_id
+    return {} if skill_id is None else {"requestedRoutingSkillIds": [skill_id]}
 
 
 def _segment_fields(conversation: Conversation, one: Participant) -> dict[str, str | None]:
@@ -139,6 +149,9 @@ def _segment_fields(conversation: Conversation, one: Participant) -> dict[str, s
         "direction": "inbound",
         "queueId": one.queue_id,
         "userId": one.user_id,
+        "addressFrom": conversation.address_from,
+        "addressTo": conversation.address_to,
+        "requestedLanguageId": conversation.language_id,
         "purpose": one.purpose,
         "segmentEnd": None if one.ended_at is None else spell_time(one.ended_at),
     }
@@ -199,7 +212,7 @@ def _grouped(
 
 def _view_row(row: _Row) -> dict[str, Any]:
     fields = {name: row.fields[name] for name in _OBSERVED if row.fields[name] is not None}
-    return {"activityDate": spell_time(row.at), "metric": row.metric} | fields
+    return {"activityDate": spell_time(row.at), "metric": row.metric, **fields, **row.asked}
 
 
 def _read_interval(call: Call) -> tuple[float, float]:
@@ -228,8 +241,10 @@ def _view_details(conversation: Conversation) -> dict[str, Any]:
 def _view_participant(conversation: Conversation, one: Participant) -> dict[str, Any]:
     fields = _segment_fields(conversation, one)
     segment = {"segmentStart": spell_time(one.started_at), "segmentType": "interact"}
-    segment |= {name: value for name in ("queueId", "segmentEnd") if (value := fields[name])}
+    parts = ("queueId", "segmentEnd", "requestedLanguageId")
+    segment |= {name: value for name in parts if (value := fields[name])} | _skills(conversation)
     shown = {"participantId": one.id, "purpose": one.purpose}
     shown |= {"userId": one.user_id} if one.user_id else {}
-    session = {name: fields[name] for name in ("sessionId", "mediaType", "direction")}
+    named = ("sessionId", "mediaType", "direction", "addressFrom", "addressTo")
+    session = {name: fields[name] for name in named}
     return shown | {"sessions": [session | {"segments": [segment]}]}

@@ -29,6 +29,8 @@ class ConversationStore:
     started_at: float
     queues: EntityList = field(init=False)
     users: EntityList = field(init=False)
+    skills: EntityList = field(init=False)
+    languages: EntityList = field(init=False)
     _kept: dict[str, Conversation] = field(default_factory=dict)
     # The queues of the conversations that wait, or came through one and are being served.
     _queue_ids: dict[str, str] = field(default_factory=dict)
@@ -41,6 +43,8 @@ class ConversationStore:
         named = [name for name in (ORIGIN, *waiting, *served) if name not in listed]
         self.queues = EntityList.of("queue", [*listed, *dict.fromkeys(named)])
         self.users = EntityList.of("user", self.options.users, self.options.former_users)
+        self.skills = EntityList.of("skill", self.options.skills)
+        self.languages = EntityList.of("language", self.options.languages)
         for name, count in waiting.items():
             queue_id = make_id("queue", name)
             self._queue_ids |= {waiting_id(name, number): queue_id for number in range(count)}
@@ -96,6 +100,7 @@ class ConversationStore:
         began = self.started_at - waited_s - _IVR_S
         media = MEDIA[int(self.chance.draw("media", conversation_id) * len(MEDIA))]
         conversation = Conversation(conversation_id, media, began)
+        self._ask_for(conversation)
         conversation.add("customer", began, connected_at=began)
         queued_at = began
         if media == "call":
@@ -111,6 +116,24 @@ class ConversationStore:
         if self._is_ended(conversation_id):
             conversation.end(self.started_at)
         return conversation
+
+    def _ask_for(self, conversation: Conversation) -> None:
+        """Say where a conversation came from, and what it asks for."""
+        number = int(self.chance.draw("address", conversation.id) * 1_000_000)
+        is_mail = conversation.media == "email"
+        conversation.address_from = (
+            f"customer-{number:06}@example.net" if is_mail else f"tel:+4420{number:08}"
+        )
+        conversation.address_to = "support@example.net" if is_mail else "tel:+442079460000"
+        conversation.skill_id = self._one_of(self.skills, conversation.id)
+        conversation.language_id = self._one_of(self.languages, conversation.id)
+        conversation.priority = int(self.chance.draw("priority", conversation.id) * 10)
+
+    def _one_of(self, entities: EntityList, conversation_id: str) -> str | None:
+        """Return the id of one of `entities`, or None, which is as likely."""
+        draw = self.chance.draw(entities.kind, conversation_id)
+        number = int(draw * (len(entities.entries) + 1))
+        return entities.entries[number].id if number < len(entities.entries) else None
 
     def _is_ended(self, conversation_id: str) -> bool:
         share = self.options.ended_share

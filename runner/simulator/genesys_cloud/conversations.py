@@ -98,6 +98,11 @@ class Conversation:
     participants: list[Participant] = field(default_factory=list)
     commands: deque[Command] = field(default_factory=lambda: deque(maxlen=_RECENT))
     ended_at: float | None = None
+    address_from: str = ""
+    address_to: str = ""
+    skill_id: str | None = None
+    language_id: str | None = None
+    priority: int = 0
     earlier_view: Mapping[str, Any] | None = None  # what look-ups show until `hidden_until`
     hidden_until: float = 0.0
 

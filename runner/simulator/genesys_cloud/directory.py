@@ -65,6 +65,22 @@ def get_queue(organisation: Organisation, call: Call) -> Outcome:
     return Outcome(_OK, _view_queue(organisation.conversations.queues.find(call.params["queueId"])))
 
 
+def list_skills(organisation: Organisation, call: Call) -> Outcome:
+    """Return the skills whose names begin as asked for."""
+    skills = organisation.conversations.skills
+    name = call.first("name")
+    found = _by_ids(skills, call) or list(skills.matching(name and f"{name}*"))
+    return Outcome(_OK, _listing(found, call, "/api/v2/routing/skills", _view_asked_for("skills")))
+
+
+def list_languages(organisation: Organisation, call: Call) -> Outcome:
+    """Return the languages by name, or by the requested ids."""
+    languages = organisation.conversations.languages
+    found = _by_ids(languages, call) or list(languages.matching(call.first("name")))
+    view = _view_asked_for("languages")
+    return Outcome(_OK, _listing(found, call, "/api/v2/routing/languages", view))
+
+
 def list_users(organisation: Organisation, call: Call) -> Outcome:
     """Return all users, or those with the requested ids."""
     users = organisation.conversations.users
@@ -185,6 +201,16 @@ def _view_queue(queue: Entity) -> dict[str, Any]:
         "memberCount": 1,
         "selfUri": f"/api/v2/routing/queues/{queue.id}",
     }
+
+
+def _view_asked_for(kind: str) -> Callable[[Entity], dict[str, Any]]:
+    """Return the view of a skill or language."""
+
+    def view(entity: Entity) -> dict[str, Any]:
+        uri = f"/api/v2/routing/{kind}/{entity.id}"
+        return {"id": entity.id, "name": entity.name, "state": entity.state, "selfUri": uri}
+
+    return view
 
 
 def _email(user: Entity) -> str:

@@ -63,6 +63,8 @@ _OPERATIONS: Mapping[str, Callable[[Organisation, Call], Outcome]] = {
     "add_subscriptions": channel_operations.subscribe,
     "drop_subscriptions": channel_operations.drop_subscriptions,
     "queues": directory.list_queues,
+    "skills": directory.list_skills,
+    "languages": directory.list_languages,
     "queue": directory.get_queue,
     "users": directory.list_users,
     "search_users": directory.search_users,

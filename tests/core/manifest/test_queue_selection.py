@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.core.gates import parse_bound
 from runner.core.manifest.model import QueueSelection
-from runner.core.manifest.queue_selection import Waiting, address, is_id, named_in, select_waiting
+from runner.core.manifest.queue_selection import (
+    Waiting,
+    address,
+    is_id,
+    matches,
+    named_in,
+    select_waiting,
+)
 from tests.core.manifest.builders import EVERY, NOW, selection
 
 
@@ -94,3 +104,78 @@ def test_an_id_has_its_address():
     assert is_id(ID)
     assert address("queue", ID) == f"genesys://queue/{ID}"
     assert not is_id(f"{ID}0")
+
+
+ASKS = Waiting(
+    "a", "call", NOW - 5, "ada", direction="inbound", address_from="tel:+31201234567",
+    address_to="billing@example.net", skill_ids=("invoices", "german"), language_id="de", priority=5,
+)  # fmt: skip
+SILENT = Waiting("b", "call", NOW - 5)
+
+
+@pytest.mark.parametrize(
+    ("fits", "differs", "reason", "of_silent"),
+    [
+        ({"held_by": "ada"}, {"held_by": "bob"}, "served by another agent", None),
+        ({"direction": "inbound"}, {"direction": "outbound"}, "of another direction", None),
+        (
+            {"address_from": ("+3120*",)},
+            {"address_from": ("+3130*",)},
+            "from another address",
+            None,
+        ),
+        (
+            {"address_from": ("TEL:*567", "x")},
+            {"address_from": ("+31",)},
+            "from another address",
+            None,
+        ),
+        ({"address_to": ("*@EXAMPLE.net",)}, {"address_to": ("*@x",)}, "to another address", None),
+        ({"skill": "german"}, {"skill": "dutch"}, "without the skill", None),
+        ({"language": "de"}, {"language": "nl"}, "of another language", None),
+        (
+            {"priority": parse_bound(">= 5")},
+            {"priority": parse_bound("> 5")},
+            "of another priority",
+            "of unknown priority",
+        ),
+    ],
+)
+def test_a_selection_takes_what_fits_and_counts_the_rest_by_reason(
+    fits: dict[str, object], differs: dict[str, object], reason: str, of_silent: str | None
+):
+    unknown = {of_silent or reason: 1}
+    assert chosen(selection(**fits), ASKS, SILENT) == (["a"], unknown)
+    assert chosen(selection(**differs), ASKS) == ([], {reason: 1})
+
+
+def test_without_such_a_wish_what_shows_nothing_is_taken():
+    assert chosen(selection(), ASKS, SILENT) == (["a", "b"], {})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "is_match"),
+    [
+        ("abc", "abc", True),
+        ("abc", "abcd", False),
+        ("*", "", True),
+        ("a*", "a", True),
+        ("a*a", "a", False),
+        ("*b*", "abc", True),
+        ("a*b*c", "a-b-c", True),
+        ("a*b*c", "a-c-b", False),
+        ("*ab*b", "ab", False),
+        ("a*x*c", "abc", False),
+        ("a[b]?", "abc", False),
+    ],
+)
+def test_a_star_stands_for_any_text_and_nothing_else_is_special(
+    pattern: str, text: str, *, is_match: bool
+):
+    assert matches(pattern, text) is is_match
+
+
+@given(st.text("ab*", max_size=8), st.text("ab", max_size=12))
+def test_patterns_match_as_regular_expressions_would(pattern: str, text: str):
+    expected = re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text) is not None
+    assert matches(pattern, text) is expected

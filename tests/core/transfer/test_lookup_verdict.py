@@ -130,6 +130,7 @@ def test_without_preflight_what_an_earlier_run_sent_is_not_sent_to_where_it_is(
 
 WAITED = FoundAt(OTHER, "Billing EU")
 SERVED = FoundAt(OTHER, "Billing EU", "p-1")
+HELD = FoundAt("genesys://user/ada", "Ada", "p-1")
 
 
 @pytest.mark.parametrize("preflight", [True, False])
@@ -152,6 +153,12 @@ SERVED = FoundAt(OTHER, "Billing EU", "p-1")
             SERVED,
             LookupVerdict.NO_LONGER_WAITING,
             "no longer with the agent who served it in Billing EU",
+        ),
+        (
+            seen("active", "genesys://user/bob"),
+            HELD,
+            LookupVerdict.NO_LONGER_WAITING,
+            "no longer with Ada",
         ),
         (
             seen("queued", OTHER),

@@ -157,3 +157,35 @@ async def test_what_is_not_shown_is_served_by_an_empty_name():
     async with directory(waiting={"Q": 1}, faults={"hidden": 1.0}) as asked:
         (one,) = await listed(asked, "Q")
         assert await asked.served_by(one.interaction_id, one.interaction_id) == ""
+
+
+async def test_what_waits_is_listed_with_what_it_asks_for_by_sight_and_by_the_records():
+    rights = PERMISSIONS - {"analytics:queueObservation:view"}
+    asks = {"skills": ("Invoices",), "languages": ("German",), "waiting": {"Q": 40}}
+    seen = []
+    for server_options in (ServerOptions(), ServerOptions(permissions=rights)):
+        async with directory(server_options=server_options, **asks) as asked:
+            (skill,) = await asked.ids_of("skill", "invoices")
+            (language,) = await asked.ids_of("language", "German")
+            assert await asked.ids_of("skill", "Invoice") == ()
+            found = sorted(await listed(asked, "Q"), key=lambda one: one.interaction_id)
+        assert {one.skill_ids for one in found} == {(), (skill,)}
+        assert {one.language_id for one in found} == {None, language}
+        assert {one.direction for one in found} == {"inbound"}
+        assert all(one.address_from and one.address_to for one in found)
+        seen.append([replace(one, since_s=None) for one in found])
+    assert {one.priority for one in seen[0]} >= {0, 5}
+    assert {one.priority for one in seen[1]} == {None}  # the records do not have it
+    assert [replace(one, priority=None) for one in seen[0]] == seen[1]
+
+
+async def test_what_an_agent_holds_is_found_over_all_queues():
+    rights = PERMISSIONS - {"analytics:queueObservation:view"}
+    for server_options in (ServerOptions(), ServerOptions(permissions=rights)):
+        async with directory(
+            served={"Q": 3, "R": 2}, users=("an agent", "Bob"), server_options=server_options
+        ) as asked:
+            (user_id,) = await asked.ids_of("user", "an agent")
+            (other,) = await asked.ids_of("user", "Bob")
+            assert len(await asked.held_by(user_id)) == 5
+            assert await asked.held_by(other) == []
