@@ -33,6 +33,9 @@ PAGES = {"README.md": "index.md", "ARCHITECTURE.md": "architecture.md"}
 """Pages that lie elsewhere in the repository."""
 
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
+_NAMED = re.compile(r"^( *```\w+) ([\w.-]+)$", re.MULTILINE)
+"""A block with the name of its file, which the site's generator wants to be a title."""
+
 _CODE = re.compile(r"^```.*?^```|^ +```.*?^ +```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 
 
@@ -48,7 +51,8 @@ def write(out: Path) -> None:
         page = path.relative_to(out).as_posix()
         origin = origins.get(page, f"docs/{page}")
         text = path.read_text("utf-8")
-        path.write_text(with_links(text, origin, page, pages), encoding="utf-8")
+        text = with_links(text, origin, page, pages)
+        path.write_text(_NAMED.sub(r'\1 title="\2"', text), encoding="utf-8")
     reference = out / "reference"
     reference.mkdir()
     for name, lines in (

@@ -80,3 +80,11 @@ def test_the_reference_has_all_commands_fields_and_codes(pages: Path):
 )
 def test_a_link_is_as_it_is_in_the_site(written: str, shown: str):
     assert site.with_links(written, "docs/page.md", "page.md", {"docs/design/cli.md"}) == shown
+
+
+def test_each_block_opens_as_the_sites_generator_reads_it(pages: Path):
+    """It takes a language and a title; a block that opens otherwise would swallow what follows."""
+    opens = re.compile(r'^ *```(?:\w+(?: title="[^"]+")?)?$')
+    for page in pages.rglob("*.md"):
+        fences = re.findall(r"^ *```.*$", page.read_text("utf-8"), re.MULTILINE)
+        assert [line for line in fences if not opens.match(line)] == [], page.name
