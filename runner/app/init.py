@@ -17,6 +17,9 @@ The schema completes names, explains them on hover and marks mistakes while you 
 Save it beside the manifest:    runner schema manifest > manifest.v1.schema.json
 and begin the manifest with:    # yaml-language-server: $schema=manifest.v1.schema.json
 
+All of it for a project, with snippets:   runner schema --editor vscode --out .
+                                   or:    runner schema --editor jetbrains --out .
+
 VS Code     the extension "YAML" (redhat.vscode-yaml) reads that line; or, for a whole folder,
             settings.json: "yaml.schemas": {"manifest.v1.schema.json": "manifests/*.yaml"}
 Neovim      yamlls (yaml-language-server) reads that line too; with lspconfig:
