@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -124,3 +125,50 @@ def test_an_invalid_manifest_says_where_and_what_to_write(folder: Path):
     [problem] = caught.value.problems
     assert problem.place is not None
     assert "voice" in problem.help
+
+
+STAND_IN = '''
+"""What docs/python.md uses of pandas, which is too large to install for one example."""
+
+class DataFrame:
+    def __init__(self, rows):
+        self._rows = list(rows)
+
+    def groupby(self, column):
+        groups = {}
+        for row in self._rows:
+            groups.setdefault(row[column], []).append(row)
+        return _Groups(groups)
+
+class _Groups:
+    def __init__(self, groups):
+        self._groups = groups
+
+    def __getitem__(self, column):
+        return _Column({name: [row[column] for row in rows] for name, rows in self._groups.items()})
+
+class _Column:
+    def __init__(self, values):
+        self._values = values
+
+    def describe(self):
+        return {name: sorted(float(each) for each in values) for name, values in self._values.items()}
+'''
+
+
+def test_the_columns_of_the_pandas_example_are_those_of_a_report(folder: Path):
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    example = "\n".join(blocks).replace("raise SystemExit(result.code)\n", "")  # it goes on
+    (folder / "pandas.py").write_text(STAND_IN)
+    ended = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    described = ast.literal_eval(ended.stdout.splitlines()[-1])
+    assert list(described) == ["transferred"]
+    assert len(described["transferred"]) == 3
