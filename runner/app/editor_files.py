@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from runner.core.errors import UsageError
+from runner.core.frozen import frozen
 from runner.schemas_lookup import schema_text
 
 PATTERNS = ("manifest.yaml", "manifests/*.yaml", "*.runner.yaml")
@@ -18,7 +18,7 @@ PATTERNS = ("manifest.yaml", "manifests/*.yaml", "*.runner.yaml")
 SCHEMA = "runner.manifest.v1.schema.json"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Snippet:
     """A piece of a manifest; `${1:text}` is a place to fill in, with what stands there at first."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from runner.core.frozen import frozen
 from runner.core.urls import is_loopback
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -20,7 +20,7 @@ EVERY_S = 10.0
 LEAST_EVERY_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OtlpSettings:
     """Where metrics go. The address itself is the library's to read: it may hold a token."""
 
