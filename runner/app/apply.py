@@ -16,7 +16,7 @@ from runner.app.approvals import check_approvals
 from runner.app.directory_lookup import look_up_directory
 from runner.app.gateway_identity import gateway_entry, origin_of
 from runner.app.journal_checkpoint import Checkpoints
-from runner.app.name_resolution import NOTHING_ASKED, DirectoryAnswers
+from runner.app.name_resolution import NOTHING_ASKED, DirectoryAnswers, needs_directory
 from runner.app.plan import going_on, new_run_id, plan_figures
 from runner.app.plan_check import plan_rows
 from runner.app.run_batch import NOTHING_SENT, PlannedBatch, run_batch
@@ -101,7 +101,9 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
     journal = hooks.journal or request.journal_access(manifest)
     journal.check_place()
     check_trust(manifest, os.environ)
-    approvals = check_approvals(request, manifest, os.environ)
+    approvals = check_approvals(
+        request, manifest, os.environ, needs_preflight=needs_directory(manifest, staging)
+    )
     announcer = Announcer(manifest, hooks.observer)
     hooks = replace(hooks, observer=announcer)
     found = NOTHING_ASKED

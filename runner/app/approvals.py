@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from runner.app.plan_file import PlanFile, plan_problem, replan_help
 from runner.app.run_options import RunOptions
@@ -68,23 +69,46 @@ def requirements_of(manifest: Manifest, environ: Mapping[str, str]) -> tuple[Req
     ):
         signers = Path(policy.signers)
         found.append(Requirement("policy.approvals", policy.required, signers, policy.max_age_s))
-    if written := environ.get(VARIABLE):
-        number, _, file = written.partition(":")
-        is_number = number.isascii() and number.isdigit() and 0 < int(number[:4]) <= 100  # noqa: PLR2004
-        if not is_number or not file.startswith("/"):
-            raise UsageError(
-                f"{VARIABLE} is not N:FILE; write a number of people and the full path of a file of"
-                " allowed signers, such as 2:/etc/runner/allowed_signers"
-            )
-        found.append(Requirement(VARIABLE, int(number), Path(file), HOST_MAX_AGE_S))
+    if (hosts := _requirement_of_host(environ)) is not None:
+        found.append(hosts)
     return tuple(found)
 
 
+def required_people(policy: Mapping[str, Any], environment: str, environ: Mapping[str, str]) -> int:
+    """Return how many people must approve what a manifest with this `policy`, as written, plans.
+
+    Raises `UsageError` for a variable that is not valid.
+    """
+    hosts = _requirement_of_host(environ)
+    written = policy.get("approvals", {})
+    named = written.get("environments") or [environment]
+    own = int(written["required"]) if written and environment in named else 0
+    return max(own, 0 if hosts is None else hosts.required)
+
+
+def _requirement_of_host(environ: Mapping[str, str]) -> Requirement | None:
+    if not (written := environ.get(VARIABLE)):
+        return None
+    number, _, file = written.partition(":")
+    is_number = number.isascii() and number.isdigit() and 0 < int(number[:4]) <= 100  # noqa: PLR2004
+    if not is_number or not file.startswith("/"):
+        raise UsageError(
+            f"{VARIABLE} is not N:FILE; write a number of people and the full path of a file of"
+            " allowed signers, such as 2:/etc/runner/allowed_signers"
+        )
+    return Requirement(VARIABLE, int(number), Path(file), HOST_MAX_AGE_S)
+
+
 def check_approvals(
-    request: RunOptions, manifest: Manifest, environ: Mapping[str, str]
+    request: RunOptions,
+    manifest: Manifest,
+    environ: Mapping[str, str],
+    *,
+    needs_preflight: bool = False,
 ) -> tuple[ApprovalRecord, ...]:
     """Return who approved the plan that a run is held to; nothing if no approvals are required.
 
+    `needs_preflight`: only the gateway knows the rows of a plan, or the ids of its names.
     Raises `ManifestInvalid` for what is not approved, with the command that leads on.
     """
     requirements = requirements_of(manifest, environ)
@@ -92,7 +116,7 @@ def check_approvals(
         return ()
     plan = request.plan
     if plan is None:
-        _refuse_manifest(request, manifest, requirements[0])
+        _refuse_manifest(request, manifest, requirements, needs_preflight=needs_preflight)
     judged = judge_plan(plan, requirements, now_s=time.time())
     problems = list(plan_faults(request, manifest, plan, judged))
     problems += [missing for each in judged for missing in _missing(plan, each)]
@@ -175,15 +199,26 @@ def _of_fault(path: Path, line: int, text: str) -> tuple[str, Place, str]:
     return message, Place(str(path), line, 1), fix or "correct the line, or remove it"
 
 
-def _refuse_manifest(request: RunOptions, manifest: Manifest, first: Requirement) -> NoReturn:
-    out = next_steps.PLAN_NAME
-    make = next_steps.plan(request.arguments(manifest), out=out)
-    people = counted(first.required, "person", "people")
-    message = f"{first.source} requires that {people} approve a plan, and this is a manifest"
-    help_text = (
-        f"make a plan, have it signed, and apply it:\n{next_steps.shell_line(make)}\n"
-        f"{next_steps.sign_plan(out)}\n"
-        f"{next_steps.shell_line(next_steps.apply_plan(out))}"
+def _refuse_manifest(
+    request: RunOptions,
+    manifest: Manifest,
+    requirements: Sequence[Requirement],
+    *,
+    needs_preflight: bool,
+) -> NoReturn:
+    most = max(requirements, key=lambda each: each.required)
+    given = replace(request.arguments(manifest), plan=next_steps.PLAN_NAME)
+    make = next_steps.plan(given, out=given.plan, preflight=needs_preflight)
+    lines = [each.command for each in next_steps.approve(given, most.required)]
+    people = counted(most.required, "person", "people")
+    verb = "approves" if most.required == 1 else "approve"
+    message = f"{most.source} requires that {people} {verb} a plan, and this is a manifest"
+    help_text = "\n".join(
+        [
+            "make a plan, have it signed, and apply it:",
+            next_steps.shell_line(make),
+            *filter(None, lines),
+        ]
     )
     raise ManifestInvalid([Problem("P003", message, Place(manifest.path, 1, 1), help_text)])
 

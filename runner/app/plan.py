@@ -15,9 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.app import run_record
+from runner.app.approvals import requirements_of
 from runner.app.gateway_identity import gateway_entry
 from runner.app.journal_checkpoint import Checkpoints
-from runner.app.name_resolution import NOTHING_ASKED, DirectoryAnswers, unresolved_text
+from runner.app.name_resolution import (
+    NOTHING_ASKED,
+    DirectoryAnswers,
+    needs_directory,
+    unresolved_text,
+)
 from runner.app.plan_check import check_only, plan_file_of, plan_rows
 from runner.app.plan_file import write_plan
 from runner.app.run_options import RunOptions
@@ -198,7 +204,11 @@ def report_plan(
         explanation="; ".join(filter(None, notes)) or None,
         place_names=run_record.recorded_names(found.place_names),
     )
-    figures = plan_figures(request, manifest, staging)
+    figures = replace(
+        plan_figures(request, manifest, staging),
+        approvals=max((each.required for each in requirements_of(manifest, os.environ)), default=0),
+        needs_preflight=found is not NOTHING_ASKED or needs_directory(manifest, staging),
+    )
     if preflight is not None and preflight.error is None:
         figures = _figures_after_lookups(figures, request, manifest, staging, preflight)
     record = run_record.finished_plan_record(replace(record, waves=figures.waves), at=at)

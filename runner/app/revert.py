@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections import Counter
@@ -14,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from runner.app.approvals import required_people
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
 from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
@@ -60,6 +62,7 @@ class Undo:
     left_out: Mapping[Irreversible, int]  # how many of what it moved, or may have, stay
     is_changed: bool  # the run's manifest has changed since
     journal: JournalLocation | None  # to be named in commands; None: it is found by default
+    approvals: int = 0  # people who must sign the undo's plan before it is applied
 
 
 def revert(
@@ -98,6 +101,7 @@ def revert(
         dict(rows.left_out),
         is_changed=sha256 != record.manifest_sha256,
         journal=None if is_default else location,
+        approvals=required_people(sections.get("policy", {}), record.environment, os.environ),
     )
 
 

@@ -26,6 +26,9 @@ REPORT_DIR = "reports"
 PLAN_NAME = "plan.json"
 """The plan file's name in offered commands."""
 
+UNDO_PLAN_NAME = "undo-plan.json"
+"""The name of an undo's plan file: that of the batch lies beside it, with its signatures."""
+
 SEEN = {
     "transferred": "looked up at the gateway: it was carried out",
     "failed": "looked up at the gateway: it was not carried out",
@@ -35,15 +38,19 @@ SEEN = {
 
 @frozen
 class Step:
-    """One next step, and the arguments of its command; none: no command."""
+    """One next step, and the arguments of its command; none: no command.
+
+    `line` is a command that arguments alone cannot express: it redirects, and has words to fill in.
+    """
 
     text: str
     argv: tuple[str, ...] = ()
+    line: str | None = None
 
     @property
     def command(self) -> str | None:
         """The command, ready to be pasted into a shell."""
-        return shell_line(self.argv) if self.argv else None
+        return shell_line(self.argv) if self.argv else self.line
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form: the text, the command as a shell line and as arguments."""
@@ -108,15 +115,24 @@ def plan(run: RunArguments, *, out: str | None = None, preflight: bool = False) 
     return _command(("plan",), (run.manifest,), options)
 
 
-def apply_plan(path: str) -> tuple[str, ...]:
-    """Return the command that applies a plan file."""
-    return _command(("apply",), (path,), ())
-
-
 def sign_plan(path: str) -> str:
     """Return the shell line by which a person approves a plan: KEY and NAME are theirs to fill in."""
     sign = ("ssh-keygen", "-Y", "sign", "-n", PLAN_NAMESPACE, "-f", "KEY")
     return f"{shell_line(sign)} < {_quoted(path)} > {_quoted(f'{path}.NAME.sig')}"
+
+
+def approve(run: RunArguments, people: int) -> tuple[Step, ...]:
+    """Return how the plan file `run.plan`, which `people` must sign, is approved and applied."""
+    path = run.plan or PLAN_NAME
+    each = "one other person" if people == 1 else f"{people:,} people"
+    return (
+        Step(
+            f"have {each} read the plan and sign it, with an SSH key of their own (KEY, NAME)",
+            line=sign_plan(path),
+        ),
+        Step("see who has approved it, and what is missing", _command(("approvals",), (path,), ())),
+        Step("carry it out", apply(run)),
+    )
 
 
 def validate(manifest: str) -> tuple[str, ...]:
@@ -185,8 +201,17 @@ def first_steps(manifest: str, environment: str | None = None) -> tuple[Step, ..
     )
 
 
-def carry_back(run: RunArguments) -> tuple[Step, ...]:
-    """Return what to do with an undo that was just written."""
+def carry_back(run: RunArguments, *, approvals: int = 0) -> tuple[Step, ...]:
+    """Return what to do with an undo that was just written, and that `approvals` people must sign."""
+    if approvals:
+        planned = replace(run, plan=UNDO_PLAN_NAME)
+        return (
+            Step(
+                "see what it would move, and save that for others to approve",
+                plan(run, out=planned.plan, preflight=True),
+            ),
+            *approve(planned, approvals),
+        )
     return (
         Step("see what it would move", plan(run, preflight=True)),
         Step("carry it out", apply(run)),

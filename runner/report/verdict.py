@@ -8,7 +8,7 @@ from dataclasses import replace
 from runner.core import next_steps
 from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
-from runner.core.next_steps import RunArguments, Step
+from runner.core.next_steps import PLAN_NAME, RunArguments, Step
 from runner.core.number_text import counted, duration, was_or_were
 from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import BY_URGENCY, Outcome
@@ -233,21 +233,38 @@ def _apply(content: Content) -> tuple[str, ...]:
 def _plan_steps(content: Content, send: int) -> Iterator[Step]:
     """Yield how to carry out a plan; with `--again` by a plan file, so that it moves only once."""
     given, plan = _given(content), content.source.plan
-    selections = plan.selections if plan is not None else 0
-    if not send and not selections:
+    approvals = plan.approvals if plan is not None else 0
+    if not send and not (plan is not None and plan.selections):
         yield Step("Nothing is left to do.")
-    elif given.options.again and given.plan is None:
-        written = f"{content.source.run.id}.json"
+    elif given.plan is None and (given.options.again or approvals):
+        again = given.options.again
+        given = replace(given, plan=f"{content.source.run.id}.json" if again else PLAN_NAME)
+        needs_preflight = plan is not None and plan.needs_preflight
         yield Step(
-            "Read the plan below, then save it: what it moves again is moved only once, however "
-            "often the file is applied.",
-            next_steps.plan(given, out=written, preflight=bool(selections)),
+            _SAVE_AGAIN if again else _SAVE_TO_SIGN,
+            next_steps.plan(given, out=given.plan, preflight=needs_preflight),
         )
-        yield Step("Carry it out.", next_steps.apply(replace(given, plan=written)))
+        yield from _carry_out(given, "Carry it out.", approvals)
     else:
-        yield Step("Read the plan below, then carry it out.", _apply(content))
+        yield from _carry_out(given, "Read the plan below, then carry it out.", approvals)
     if plan is not None and plan.in_doubt:
         yield Step("See what is in doubt.", next_steps.status(given.journal_path))
+
+
+def _carry_out(given: RunArguments, text: str, approvals: int) -> Iterator[Step]:
+    """Yield how a plan is applied, once `approvals` people have signed it."""
+    if not approvals or given.plan is None:
+        yield Step(text, next_steps.apply(given))
+        return
+    for step in next_steps.approve(given, approvals):
+        yield replace(step, text=f"{step.text[0].upper()}{step.text[1:]}.")
+
+
+_SAVE_AGAIN = (
+    "Read the plan below, then save it: what it moves again is moved only once, however often the"
+    " file is applied."
+)
+_SAVE_TO_SIGN = "Read the plan below, then save it: people approve a file, not a manifest."
 
 
 def _planned(content: Content) -> RunVerdict:

@@ -296,6 +296,18 @@ def folder(tmp_path: Path, keys: dict[str, Path]) -> Path:
     return tmp_path
 
 
+AFTER_A_PLAN = [
+    "ssh-keygen -Y sign -n runner-plan -f KEY < plan.json > plan.json.NAME.sig",
+    "runner approvals plan.json",
+    "runner apply plan.json",
+]
+
+
+def offered(said: str) -> list[str]:
+    """Return the commands that a result's text offers."""
+    return [line.strip() for line in said.splitlines() if line.startswith("    ")]
+
+
 def test_a_batch_is_planned_signed_listed_applied_and_its_audit_signed(
     folder: Path, keys: dict[str, Path]
 ):
@@ -310,7 +322,16 @@ def test_a_batch_is_planned_signed_listed_applied_and_its_audit_signed(
     assert "policy.approvals requires that 2 people approve a plan" in said
     assert "runner plan m.yaml --out plan.json" in said
     assert "ssh-keygen -Y sign -n runner-plan -f KEY < plan.json > plan.json.NAME.sig" in said
-    assert ran("plan", "m.yaml", "--out", "plan.json")[0] == 0
+    code, said = ran("plan", "m.yaml")
+    assert code == 0
+    assert offered(said) == ["runner plan m.yaml --out plan.json", *AFTER_A_PLAN]
+    code, said = ran("plan", "m.yaml", "--out", "plan.json")
+    assert (code, offered(said)) == (0, AFTER_A_PLAN)
+    code, said = ran("plan", "m.yaml", "--out", "plan.json", "--output", "json")
+    planned = json.JSONDecoder().raw_decode(said)[0]
+    jsonschema_rs.validator_for(schema("result.v1")).validate(planned)
+    assert [each["command"] for each in planned["next_steps"]] == AFTER_A_PLAN
+    assert planned["plan"]["approvals"] == 2
     assert ran("approvals", "plan.json")[0] == 3
     for who in ("alice", "bob"):
         made = sign((folder / "plan.json").read_bytes(), keys[who])

@@ -180,7 +180,33 @@ def test_a_plan_is_signed_by_a_line_that_a_shell_reads_back():
         *("ssh-keygen", "-Y", "sign", "-n", "runner-plan", "-f", "KEY"),
         *("<", "it's a plan.json", ">", "it's a plan.json.NAME.sig"),
     ]
-    assert shell_line(next_steps.apply_plan("plan.json")) == "runner apply plan.json"
+
+
+@pytest.mark.parametrize(
+    ("people", "who"), [(1, "one other person"), (2, "2 people")], ids=["one", "two"]
+)
+def test_a_plan_that_needs_approvals_is_signed_before_it_is_applied(people: int, who: str):
+    run = next_steps.RunArguments("m.yaml", "sim", plan="night/plan.json", report_dir="out")
+    sign, look, apply = next_steps.approve(run, people)
+    assert who in sign.text
+    assert sign.argv == ()
+    assert sign.to_json()["command"] == sign.command == next_steps.sign_plan("night/plan.json")
+    assert look.command == "runner approvals night/plan.json"
+    assert apply.command == "runner apply night/plan.json --report-dir out"
+    assert (
+        next_steps.approve(next_steps.RunArguments("m.yaml", "sim"), 1)[1].argv[-1] == "plan.json"
+    )
+
+
+def test_an_undo_that_needs_approvals_is_planned_and_signed_first():
+    run = next_steps.RunArguments("undo.yaml", "sim").at("other.db")
+    commands = [step.command for step in next_steps.carry_back(run, approvals=2)]
+    assert commands == [
+        "runner plan undo.yaml --journal other.db --preflight --out undo-plan.json",
+        next_steps.sign_plan("undo-plan.json"),
+        "runner approvals undo-plan.json",
+        "runner apply undo-plan.json --journal other.db",
+    ]
 
 
 def test_a_command_for_a_run_names_its_journal():

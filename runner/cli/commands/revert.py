@@ -61,6 +61,8 @@ def revert(
             reverted=undo.reverted,
             left_out=undo.left_out,
             manifest_changed=undo.is_changed,
-            steps=next_steps.carry_back(arguments) if undo.reverted else (),
+            steps=next_steps.carry_back(arguments, approvals=undo.approvals)
+            if undo.reverted
+            else (),
         )
         console.show(render_reversal, reversal_to_json, written)

@@ -107,8 +107,15 @@ def _span(opens: str, closes: str | None) -> str:
 
 def plan_steps(result: RunResult) -> Iterator[str]:
     """Yield the commands that carry out the plan."""
+    approvals = 0 if result.plan is None else result.plan.approvals
     for step in result.steps:
-        if (text := _STEP_TITLES.get("".join(step.argv[1:2]))) is not None:
+        if step.line is not None or step.argv[1:2] == ("approvals",):
+            text: str | None = step.text[0].lower() + step.text[1:].removesuffix(".")
+        elif approvals and step.argv[1:2] == ("plan",) and "--again" not in step.argv:
+            text = "save the plan first: people approve a file, not a manifest"
+        else:
+            text = _STEP_TITLES.get("".join(step.argv[1:2]))
+        if text is not None:
             yield f"  {text}:"
             yield f"    {step.command}"
 

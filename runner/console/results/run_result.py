@@ -150,4 +150,6 @@ def _plan(plan: PlanFigures) -> dict[str, Any]:
         "ends_at": plan.ends_at,
         "misses_window": plan.misses_window,
         "selections": plan.selections,
+        "approvals": plan.approvals,
+        "needs_preflight": plan.needs_preflight,
     }

@@ -327,6 +327,8 @@ class PlanFigures:
     openings: tuple[OpeningRecord, ...] = ()  # of the recurring windows; none: no such windows
     zone: str | None = None  # in whose time the openings are
     skipped: int = 0  # rows that their history, or the manifest's list of protected ones, skips
+    approvals: int = 0  # people who must sign a plan file before it is applied; 0: it needs none
+    needs_preflight: bool = False  # only the gateway knows its rows or the ids of its names
 
 
 @frozen
