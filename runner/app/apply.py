@@ -23,12 +23,10 @@ from runner.app.run_batch import NOTHING_SENT, PlannedBatch, run_batch
 from runner.app.run_options import RunOptions
 from runner.app.signals import Signals
 from runner.composition import forget_earlier_gateway
-from runner.core import next_steps
 from runner.core.errors import GatewayError, StorageError, UsageError
 from runner.core.exit_code import ExitCode, exit_code
 from runner.core.frozen import frozen
 from runner.core.manifest.model import Manifest
-from runner.core.next_steps import shell_line
 from runner.core.pacing.batch_so_far import BatchSoFar
 from runner.core.records.run_record import ApprovalRecord, Figures, PlanFigures, ReportSource
 from runner.core.records.summary import Summary, summarize
@@ -269,9 +267,7 @@ class _Run:
             checkpoints=self._checkpoints,
             open_control=self._open_control,
             prompt=self._prompt,
-            confirm_by=shell_line(
-                next_steps.control(self._request.arguments(self._manifest).journal_path, "continue")
-            ),
+            journal_name=self._request.arguments(self._manifest).journal_path,
             is_planned=self._request.plan is not None,
             so_far=self._so_far,
         )

@@ -20,7 +20,6 @@ from runner.app.run_record import current_user
 from runner.app.signals import Signals
 from runner.app.system_clock import SystemClock
 from runner.composition import opened_gateway, policy_of
-from runner.core.control import CONFIRM
 from runner.core.errors import StorageError
 from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
@@ -66,7 +65,7 @@ class PlannedBatch:
     checkpoints: Checkpoints
     open_control: Callable[[str | None], Control]
     prompt: Prompt = unanswered
-    confirm_by: str = CONFIRM  # the command that confirms a wave from elsewhere
+    journal_name: str | None = None  # as commands for the run name it; None: it is found by default
     is_planned: bool = False  # held to a plan file
     so_far: BatchSoFar | None = None  # where earlier runs left the batch; None: it begins here
 
@@ -198,7 +197,7 @@ def _spec_of(batch: PlannedBatch, gates: Gates | None) -> RunSpec:
             name: gate.every_s for name, gate in manifest.gates.items() if gate.every_s is not None
         },
         prompt=batch.prompt,
-        confirm_by=batch.confirm_by,
+        journal_name=batch.journal_name,
         user=current_user(),
         is_planned=batch.is_planned,
         so_far=batch.so_far,

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
-from runner.console.results.status import DoubtStatus, JournalStatus, RunState, RunStatus
+from runner.console.results.status import (
+    DoubtStatus,
+    JournalStatus,
+    RunState,
+    RunStatus,
+    hold_steps,
+)
 from runner.core import next_steps
 from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import RunArguments, Step
 from runner.core.records.run_record import RunRecord
 from runner.core.transfer.outcome import Outcome
 from runner.journals import journal_at
-from runner.ports.history import History, JournalledRun
-from runner.ports.journal_access import Holder
+from runner.ports.fleet import FleetState, SubmissionState
+from runner.ports.history import History, Hold, JournalledRun
+from runner.ports.journal_access import Holder, JournalAccess
 
 MOST_RUNS = 20
 """Most runs that are listed."""
@@ -36,6 +45,10 @@ def status_of(location: JournalLocation, run_id: str | None = None) -> JournalSt
         holder = journal.holder() if newest and not newest[0].finished else None
         live = newest[0].no if newest and holder_runs(holder, newest[0].record) else None
         lines = [_line(run, holder if run.no == live else None) for run in seen]
+        lines = [
+            replace(line, holds=_holds(journal, run.no)) if run.no == live else line
+            for run, line in zip(seen, lines, strict=True)
+        ]
         if run_id is not None:
             lines = [_with_doubts(history, seen[0], lines[0])]
         steps = _steps(seen, lines, str(journal.location), one=run_id is not None)
@@ -49,6 +62,26 @@ def status_of(location: JournalLocation, run_id: str | None = None) -> JournalSt
         )
 
 
+def fleet_holds(journal: JournalLocation, state: FleetState) -> Mapping[int, RunStatus]:
+    """Return the runs that are going on and are held, by the number of their submission."""
+    found = {}
+    for each in state.submissions:
+        if each.state is SubmissionState.RUNNING and each.run is not None and each.lane is not None:
+            lane = _in_lane(journal, each.lane)
+            run = status_of(lane, each.run).runs[0]
+            if run.holds:
+                found[each.id] = replace(run, journal=str(lane))
+    return found
+
+
+def _in_lane(journal: JournalLocation, lane: str) -> JournalLocation:
+    """Return the location of a lane of a journal in a database."""
+    url, _, query = str(journal).partition("?")
+    kept = [part for part in query.split("&") if part and not part.startswith("lane=")]
+    query = "&".join([*kept, f"lane={quote(lane, safe='')}"])
+    return JournalLocation(f"{url}?{query}")
+
+
 def _steps(
     seen: Sequence[JournalledRun], lines: Sequence[RunStatus], journal: str, *, one: bool
 ) -> Iterator[Step]:
@@ -60,6 +93,7 @@ def _steps(
         return
     line, record = lines[0], seen[0].record
     if line.state is RunState.RUNNING:
+        yield from hold_steps(line.holds, journal)
         return
     if line.counts.get(Outcome.IN_DOUBT) or line.state is RunState.DIED:
         given = RunArguments.of(record)
@@ -68,6 +102,14 @@ def _steps(
         yield Step(f"apply again, which looks at the gateway{where}", next_steps.apply(given))
     if line.doubts:
         yield from next_steps.settle(journal, record.id, line.doubts[0].key)
+
+
+def _holds(journal: JournalAccess, run_no: int) -> Sequence[Hold]:
+    """Return what holds a run that is going on."""
+    with journal.follow(run_no) as follower:
+        at = time.time()
+        follower.look(at)
+        return follower.holds(at)
 
 
 def holder_runs(holder: Holder | None, newest: RunRecord) -> bool:

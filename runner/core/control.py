@@ -24,9 +24,6 @@ from runner.core.manifest.quantity import (
 from runner.core.number_text import duration
 from runner.core.pacing.waves import most_failures
 
-CONFIRM = "runner control continue"
-"""The command that confirms a wave, where the run's journal is understood."""
-
 LONGEST_REASON = 500
 """Characters of a reason that are accepted."""
 

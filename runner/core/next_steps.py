@@ -150,9 +150,17 @@ def status(journal: str | None = None, run: str | None = None) -> tuple[str, ...
     return _command(("status",), () if run is None else (run,), _options(("--journal", journal)))
 
 
-def control(journal: str, command: str) -> tuple[str, ...]:
-    """Return the command that gives `command` to the run that is going on with a journal."""
+def control(journal: str | None, command: str) -> tuple[str, ...]:
+    """Return the command that gives `command` to the run that is going on with a journal.
+
+    None: the journal is found by default.
+    """
     return _command(("control",), (command,), _options(("--journal", journal)))
+
+
+def ending(journal: str | None, command: str | None) -> str | None:
+    """Return as a shell line how a person ends what holds a run; None: no command does."""
+    return None if command is None else shell_line(control(journal, command))
 
 
 def resolve(journal: str, run: str, key: str, word: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
+from runner.core import next_steps
 from runner.core.control import (
     Bounds,
     Command,
@@ -63,6 +64,7 @@ class CommandHandler:
         notes: AuditNotes,
         stop_signal: StopSignal,
         progress: Callable[[], Progress],
+        journal_name: str | None = None,
     ) -> None:
         self._bounds = bounds
         self._gateway = gateway
@@ -76,6 +78,7 @@ class CommandHandler:
         self._notes = notes
         self._stop_signal = stop_signal
         self._progress = progress
+        self._journal_name = journal_name  # as commands name it
         self._controls = controls_at_start(bounds)
         self._one_at_a_time = asyncio.Lock()
         self._answers: OrderedDict[tuple[Requester, str], ControlAnswer] = OrderedDict()
@@ -117,6 +120,11 @@ class CommandHandler:
             return
         self._decisions.append(DecisionRecord(given.at, given.who, given.text, given.why))
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether an operator's pause is in force."""
+        return self._controls.pause is not None
+
     def close(self) -> None:
         """Refuse commands from now on: the run sends nothing further."""
         self._closed = True
@@ -152,6 +160,7 @@ class CommandHandler:
             "session": None if progress.session is None else progress.session.value,
             "stopping": self._stop_signal.reason,
             "waiting_for": progress.waiting_for,
+            "command": progress.command,
             "paused": None if pause is None else str(pause),
             "confirmation": self._gatekeeper.question,
             "limits": {
@@ -212,7 +221,8 @@ class CommandHandler:
         if command.name is CommandName.CONTINUE:
             self._gatekeeper.confirm()
             return "confirmed; the wave begins"
-        return _done(command, self._put_in_force(command, str(who)))
+        pause = self._put_in_force(command, str(who))
+        return _done(command, pause, next_steps.ending(self._journal_name, CommandName.RESUME))
 
     def _put_in_force(self, command: Command, who: str) -> Pause | None:
         """Change what is in force; return the pause. Raises `CommandRefused`."""
@@ -222,7 +232,7 @@ class CommandHandler:
         if after.pause is None:
             self._admission.release(OPERATOR)
         else:
-            self._admission.hold(OPERATOR, f"`runner control resume` ({after.pause})")
+            self._admission.hold(OPERATOR, f"a resume ({after.pause})")
         if after.limits != before.limits:
             self._admission.limit(after.limits)
             self._limit_requests(before.limits.http_rate_per_s, after.limits.http_rate_per_s)
@@ -265,12 +275,12 @@ def _fields(decision: DecisionRecord, who: Requester, id_: str) -> dict[str, Any
     return fields if who.login_uid is None else fields | {"login_uid": who.login_uid}
 
 
-def _done(command: Command, pause: Pause | None) -> str:
+def _done(command: Command, pause: Pause | None, resume: str | None) -> str:
     match command.name:
         case CommandName.PAUSE:
             assert pause is not None  # noqa: S101 - it was made just now
             if command.value is None:
-                return "paused: no frame leaves until `runner control resume`"
+                return f"paused: no frame leaves until `{resume}`"
             return f"paused: no frame leaves for {duration(pause.until - pause.since)}"
         case CommandName.RESUME:
             return "resumed"

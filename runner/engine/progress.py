@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from runner.core.records.latency import recent_latency
@@ -30,7 +30,8 @@ class ProgressReporter:
         clock: Clock,
         observer: Observer,
         notes: AuditNotes,
-        waiting_for: Callable[[], str | None] = lambda: None,
+        waits: Callable[[], Iterable[str | None]] = tuple,
+        command: Callable[[], str | None] = lambda: None,
         burst: int,
     ) -> None:
         self._gateway = gateway
@@ -40,7 +41,8 @@ class ProgressReporter:
         self._clock = clock
         self._observer = observer
         self._notes = notes
-        self._waiting_for = waiting_for
+        self._waits = waits
+        self._command = command
         self._burst = burst
         self.stage: str | None = None
         self._held_by: str | None = None  # as it was reported
@@ -57,7 +59,8 @@ class ProgressReporter:
             in_flight=metrics.in_flight,
             sent=metrics.sent,
             rate_per_s=metrics.rate_per_s,
-            waiting_for=(None if closed else self._waiting_for() or self._admission.waiting_for),
+            waiting_for=None if closed else self._waiting_for(),
+            command=None if closed else self._command(),
             limit_per_s=self._admission.limits.rate_per_s,
             sent_per_s=float(metrics.in_last_second(self._clock.now())),
             session=self._session(closed=closed),
@@ -67,6 +70,11 @@ class ProgressReporter:
             recent_failures=tuple(metrics.recent_failures),
             burst=self._burst,
         )
+
+    def _waiting_for(self) -> str | None:
+        """Return all that holds the run, in words: an operator's pause hides no full destination."""
+        waits = (self._admission.waiting_for, *self._waits())
+        return "; ".join(filter(None, waits)) or None
 
     def report_holds(self) -> None:
         """Report at once what holds all transfers up, other than the session, and when it ends."""

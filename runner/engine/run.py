@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import field, replace
 
-from runner.core.control import CONFIRM, Bounds
+from runner.core import next_steps
+from runner.core.control import Bounds, CommandName
 from runner.core.errors import GatewayError
 from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
@@ -79,7 +80,7 @@ class RunSpec:
     gates: Gates | None = None
     gates_every_s: Mapping[str, float] = field(default_factory=dict)  # of gates that are watched
     prompt: Prompt = unanswered
-    confirm_by: str = CONFIRM  # the command that confirms a wave from elsewhere
+    journal_name: str | None = None  # as commands for the run name it; None: it is found by default
     user: str = ""  # who runs it, for what is decided at the terminal
     is_planned: bool = False  # its limits are those of a plan that was approved
     so_far: BatchSoFar | None = None  # where earlier runs left the batch; None: it begins here
@@ -245,14 +246,17 @@ class BatchRun:
             clock=clock,
             observer=observer,
             notes=notes,
-            waiting_for=lambda: self._gatekeeper.waiting_for or self._destinations.waiting_for,
+            waits=lambda: (self._gatekeeper.waiting_for, self._destinations.waiting_for),
+            command=lambda: next_steps.ending(spec.journal_name, self._ends_by()),
             burst=spec.limits.burst,
         )
         self._gatekeeper = WaveGatekeeper(
             gates=spec.gates,
             every_s=spec.gates_every_s,
             prompt=spec.prompt,
-            confirm_by=spec.confirm_by,
+            confirm_by=next_steps.shell_line(
+                next_steps.control(spec.journal_name, CommandName.CONTINUE)
+            ),
             longest_hold_s=rules.policy.answer_timeout_s,
             admission=self._admission,
             journal=journal,
@@ -280,12 +284,19 @@ class BatchRun:
             notes=notes,
             stop_signal=stop_signal,
             progress=self._present,
+            journal_name=spec.journal_name,
         )
         self._gatekeeper.decided = lambda what: self.commands.decided(
             what, f"{spec.user} at the terminal"
         )
         self._unfinished = 0  # transfers that were seen through to the run's end, not to theirs
         self._closed = False
+
+    def _ends_by(self) -> CommandName | None:
+        """Return the command by which a person ends what holds the run; None: there is none."""
+        if self.commands.is_paused:
+            return CommandName.RESUME
+        return CommandName.CONTINUE if self._gatekeeper.question is not None else None
 
     def _seats(self) -> FailureSeats:
         todo = self._spec

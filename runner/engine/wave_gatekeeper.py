@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from runner.core.control import CONFIRM
 from runner.core.gates import GateAnswer, Verdict, next_retry_s
 from runner.core.number_text import counted, duration
 from runner.core.transfer.outcome import Outcome
@@ -109,7 +108,7 @@ class WaveGatekeeper:
         pause_s = wave.conditions.pause_s
         self.waiting_for = f"the pause of {duration(pause_s)} before {wave}"
         self._observer.noticed(Note.WAVE_HELD, wave=wave.number, by="pause", seconds=pause_s)
-        fields = {"wave": wave.number, "by": "pause", "seconds": pause_s}
+        fields = {"wave": wave.number, "of": wave.of, "by": "pause", "seconds": pause_s}
         await self._journal.record(Note(Note.WAVE_HELD, self._clock.wall(), fields))
         await self._stop_signal.sleep(pause_s)
 
@@ -178,12 +177,12 @@ class WaveGatekeeper:
     async def _confirm(self, wave: Wave) -> None:
         self._confirmed.clear()
         self.question = self._question(wave)
-        self.waiting_for = f"`{CONFIRM}` (confirmation of {wave})"
+        self.waiting_for = f"the confirmation of {wave}"
+        fields = {"wave": wave.number, "of": wave.of, "by": "confirm"}
+        await self._journal.record(Note(Note.WAVE_HELD, self._clock.wall(), fields))
         self._observer.warned(
             f"{wave} waits to be confirmed", command=self._confirm_by, last_wave=self._last()
         )
-        fields = {"wave": wave.number, "by": "confirm"}
-        await self._journal.record(Note(Note.WAVE_HELD, self._clock.wall(), fields))
         prompted = asyncio.ensure_future(self._prompt(self.question))
         waits = [
             prompted,

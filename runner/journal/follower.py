@@ -8,13 +8,16 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, Self
 
+from runner.core import next_steps
 from runner.core.records.latency import LATENCIES_KEPT, recent_latency
 from runner.core.records.recent_failures import FAILURES_KEPT, RecentFailure, stage_of
 from runner.core.records.run_record import RunRecord
 from runner.core.timestamps import seconds
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import FINAL, OUTCOMES, Event, State
+from runner.journal.run_holds import RunHolds
 from runner.ports import Note, Progress, SessionState
+from runner.ports.history import Hold
 
 LOOKED_BACK = 2000
 """Earlier events that the first look reads for latency, session and recent failures."""
@@ -67,18 +70,16 @@ class RunEvents(Protocol):
         """Close the connection."""
 
 
-PAUSED_BY = "`runner control resume`: paused by"
-
-
 class Follower:
     """Reads the progress of one run of a journal, repeatedly.
 
     The first look reads the run's transfers, a byte of memory each; later ones read only new events.
-    No transaction outlives a call. Raises `StorageError`.
+    No transaction outlives a call. Raises `StorageError`. Commands that it offers name `journal`.
     """
 
-    def __init__(self, source: RunEvents) -> None:
+    def __init__(self, source: RunEvents, journal: str) -> None:
         self._source = source
+        self._journal = journal
         self._seq = 0
         self._base = 0  # transfers up to here are of earlier runs
         self._states = bytearray()
@@ -91,7 +92,7 @@ class Follower:
         self._recent_failures: deque[RecentFailure] = deque(maxlen=FAILURES_KEPT)
         self._session = SessionState.DIALLING
         self._stage: str | None = None
-        self._hold: tuple[float, str] | None = None  # until when, and the reason
+        self._holds = RunHolds()
         self.has_news = False  # whether the last look found new events
         try:
             with source.reading():
@@ -119,6 +120,7 @@ class Follower:
             if not self._total:  # the plan was not stored yet; it never changes
                 self._total = self._source.to_send()
             owed = self._source.owed()
+        holds = self.holds(at)
         outcomes: Counter[Outcome] = Counter()
         for state in (*FINAL, State.UNKNOWN):
             outcomes[OUTCOMES[state]] += self._counts[state]
@@ -129,7 +131,8 @@ class Follower:
             in_flight=sum(self._counts[state] for state in _UNDER_WAY),
             sent=self._sent,
             rate_per_s=self._limit_per_s,
-            waiting_for=self._waiting_for(at),
+            waiting_for="; ".join(hold.cause for hold in holds) or None,
+            command=next_steps.ending(self._journal, holds[0].ends_by) if holds else None,
             limit_per_s=self._limit_per_s,
             sent_per_s=self._pace_at(at),
             session=self._session,
@@ -174,22 +177,8 @@ class Follower:
             self._session = SessionState.LOST
         elif event == Note.WAVE_BEGUN:
             self._stage = stage_of(body)
-        elif event == Note.ASKED_TO_WAIT:
-            self._hold = (seconds(body["at"]) + body["wait_s"], body["why"])
-        elif event == Note.CIRCUIT_OPEN:
-            self._hold = (float("inf"), event)
-        elif event in {Note.GOING_ON, Note.PAUSE_ENDED}:
-            self._hold = None
-        elif event == Note.CONTROL:
-            self._take_command(body)
-
-    def _take_command(self, body: dict[str, Any]) -> None:
-        """Show a pause that an operator made, until it ends."""
-        what = str(body["what"])
-        if what.startswith("pause"):
-            self._hold = (float("inf"), f"{PAUSED_BY} {body['who']}")
-        elif what == "resume":
-            self._hold = None
+        if "state" not in body:
+            self._holds.take(body)
 
     def _step(self, event: str, state: State, body: dict[str, Any]) -> None:
         self._put(body["transfer"], state)
@@ -226,14 +215,9 @@ class Follower:
         seen_s = PACE_WINDOW_S if self._first_sent is None else at - self._first_sent
         return len(self._sent_at) / min(PACE_WINDOW_S, max(SHORTEST_SPAN_S, seen_s))
 
-    def _waiting_for(self, at: float) -> str | None:
-        if self._session is not SessionState.OPEN:
-            return "the session"
-        if self._hold is None or self._hold[0] <= at:
-            return None
-        until, why = self._hold
-        return (
-            why
-            if why == Note.CIRCUIT_OPEN or why.startswith(PAUSED_BY)
-            else f"{until - at:.0f} s more ({why})"
-        )
+    def holds(self, at: float) -> Sequence[Hold]:
+        """Return what holds the run at `at`; a lost session too, unless a person holds it."""
+        holds = self._holds.at(at)
+        if self._session is SessionState.OPEN or (holds and holds[0].ends_by is not None):
+            return holds
+        return (Hold("the session"),)

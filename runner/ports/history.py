@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
+from runner.core.control import CommandName
 from runner.core.frozen import frozen
 from runner.core.pacing.batch_so_far import EarlierRuns
 from runner.core.records.run_record import AuditEntry, ReportSource, RunRecord
@@ -246,6 +247,18 @@ class History(ClaimSource, EventSource, Protocol):
         """Return where each run begins in the chain, oldest first."""
 
 
+@frozen
+class Hold:
+    """What holds a run that is going on: `cause` is a noun phrase, `ends_by` the command that ends it."""
+
+    cause: str
+    ends_by: CommandName | None = None  # None: it ends by itself, or by `stop`
+    words: str | None = None  # as a predicate, where that is not "waits for …"
+
+    def __str__(self) -> str:
+        return self.words or f"waits for {self.cause}"
+
+
 class RunFollower(Protocol):
     """One run of a journal, looked at again and again. Raises `StorageError`."""
 
@@ -258,3 +271,6 @@ class RunFollower(Protocol):
 
     def look(self, at: float) -> Progress:
         """Return where the run stands at `at`, seconds since the epoch."""
+
+    def holds(self, at: float) -> Sequence[Hold]:
+        """Return what holds the run at `at`, as the last look found it."""

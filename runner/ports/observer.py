@@ -39,6 +39,7 @@ class Progress:
     is_stopping: bool = False  # nothing new is sent, what is in flight settles
     stage: str | None = None  # "wave 2 of 5"
     recent_failures: Sequence[RecentFailure] = ()  # the last few, oldest first
+    command: str | None = None  # a shell line by which a person ends what it waits for
     burst: int | None = None  # frames beyond `limit_per_s` that one second may hold
 
 

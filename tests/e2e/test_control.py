@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,16 @@ def test_a_run_is_paused_and_resumed_and_its_report_says_who_and_why(
         paused = harness.run("control", "pause", "--reason", "the queue is full")
         assert paused.code == 0, paused.err
         assert "paused" in paused.out
+        listed = harness.run("status")
+        assert re.search(
+            r"^  is paused by \w+ since .+: the queue is full$", listed.out, re.MULTILINE
+        ), listed
+        resume = rf"^    runner control resume --journal {re.escape(str(harness.folder))}/\S+$"
+        assert re.search(resume, listed.out, re.MULTILINE), listed
+        status = json.loads(harness.run("status", "latest", "--output", "json").out)
+        RESULT.validate(status)
+        assert [hold["ends_by"] for hold in status["run"]["holds"]] == ["resume"]
+        assert status["next_steps"][0]["argv"][:3] == ["runner", "control", "resume"]
         gateway.release("drained")
         shown = json.loads(harness.run("control", "show", "--output", "json").out)
         RESULT.validate(shown)

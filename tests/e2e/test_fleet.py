@@ -144,6 +144,9 @@ def test_an_operator_controls_the_run_of_a_worker_and_the_report_says_who(
         gateway.wait_until(lambda: len(gateway.frames) == 4)
         paused = harness.run("control", "pause", "--all", "--reason", "the queue is full")
         assert paused.code == 0, paused.err
+        shown = harness.run("status", "--fleet").out
+        assert "    is paused by database role postgres since" in shown, shown
+        assert "    let it go on: runner control resume --journal 'postgresql://" in shown
         gateway.release("drained")
         shown = json.loads(harness.run("control", "show", "--output", "json").out)
         state = shown["answers"][0]["state"]

@@ -58,7 +58,7 @@ def test_a_pause_stands_before_its_wave():
     run = run_batch(10, CARRIED_OUT, limits=TEN, policy=two_waves(WaveConditions(pause_s=60.0)))
     assert 60 <= gap(run) < 61
     assert run.ending.halted is None
-    assert {"wave": 2, "by": "pause", "seconds": 60.0} in run.noted("wave held")
+    assert {"wave": 2, "of": 2, "by": "pause", "seconds": 60.0} in run.noted("wave held")
     waits = [p.waiting_for for p in run.observer.progress if p.waiting_for]
     assert any("the pause of 1 min" in text for text in waits)
 

@@ -81,6 +81,7 @@ def test_what_is_in_flight_settles_during_a_pause():
     assert state["settled"] == 3
     assert state["paused"] == "paused by alice"
     assert "resume" in state["waiting_for"]
+    assert state["command"] == "runner control resume"
     assert run.ending.halted is ExitCode.STOPPED
 
 

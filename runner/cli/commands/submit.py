@@ -106,12 +106,17 @@ def drain(
 
 def show_fleet(console: Console, journal: JournalLocation | None) -> None:
     """Show who owns what since when, what waits, and the last takeovers."""
+    from functools import partial
+
+    from runner.app.status import fleet_holds
     from runner.app.submit import fleet_state
     from runner.cli.output import boundary
     from runner.console.results.fleet import fleet_to_json, render_fleet
 
     with boundary(console):
-        console.show(render_fleet, fleet_to_json, fleet_state(_named(journal)))
+        state = fleet_state(_named(journal))
+        held = fleet_holds(_named(journal), state)
+        console.show(partial(render_fleet, held=held), partial(fleet_to_json, held=held), state)
 
 
 def _named(journal: JournalLocation | None) -> JournalLocation:

@@ -83,13 +83,14 @@ def lines(view: View, columns: int, rows: int) -> list[Line]:
     columns, rows = max(1, columns), max(1, rows)
     sections = [
         _Section(
-            5, _flow([Segment(harmless(view.title), Style.FAINT)] if view.title else [], columns)
+            6, _flow([Segment(harmless(view.title), Style.FAINT)] if view.title else [], columns)
         ),
         _Section(0, [_bar(view.progress, columns)]),
-        _Section(3, _flow(list(_pace(view)), columns)),
-        _Section(1, _flow(list(_state(view.progress)), columns)),
-        _Section(2, _flow(list(_outcomes(view.progress)), columns)),
-        _Section(4, [_cut((segment,), columns) for segment in _problems(view)]),
+        _Section(4, _flow(list(_pace(view)), columns)),
+        _Section(2, _flow(list(_state(view.progress)), columns)),
+        _Section(1, _command(view.progress.command, columns)),
+        _Section(3, _flow(list(_outcomes(view.progress)), columns)),
+        _Section(5, [_cut((segment,), columns) for segment in _problems(view)]),
     ]
     return _fitting(sections, rows)
 
@@ -140,11 +141,27 @@ def _state(progress: Progress) -> Iterator[Segment]:
     lost = progress.session in {SessionState.LOST, SessionState.DIALLING}
     if progress.session is not None:
         yield SESSIONS[progress.session]
-    if progress.waiting_for and not lost:  # a lost session is the reason, and is shown already
+    # A lost session is shown already; what a person holds is not explained by it.
+    if progress.waiting_for and (progress.command or not lost):
         yield Segment(f"waiting for {harmless(progress.waiting_for)}", Style.WARN)
     yield Segment(f"in flight {progress.in_flight:,}")
     if progress.callbacks_owed:
         yield Segment(f"{counted(progress.callbacks_owed, 'callback')} owed")
+
+
+def _command(command: str | None, columns: int) -> list[Line]:
+    """Return the command that ends what holds the run, over two lines where it is too wide for one.
+
+    They can be copied together: a shell reads them as one.
+    """
+    if command is None:
+        return []
+    text = f"go on by: {command}"
+    before, option, rest = text.rpartition(" --journal ")
+    parts = (
+        [text] if cell_len(text) <= columns or not option else [f"{before} \\", f"{option}{rest}"]
+    )
+    return [_cut((Segment(part, Style.WARN),), columns) for part in parts]
 
 
 def _outcomes(progress: Progress) -> Iterator[Segment]:

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
+from runner.console.results.status import RunStatus, hold_steps, hold_to_json
 from runner.console.terminal_text import visible
 from runner.ports.fleet import FleetState, LaneOwner, Submission, SubmissionState, WorkerState
 
 
-def fleet_to_json(state: FleetState) -> str:
-    """Return the state as JSON."""
-    return json.dumps(asdict(state), indent=2) + "\n"
+def fleet_to_json(state: FleetState, held: Mapping[int, RunStatus]) -> str:
+    """Return the state as JSON; `held` has the runs that something holds, by submission."""
+    fields = asdict(state)
+    for each in fields["submissions"]:
+        holds = held[each["id"]].holds if each["id"] in held else ()
+        each["holds"] = [hold_to_json(hold) for hold in holds]
+    return json.dumps(fields, indent=2) + "\n"
 
 
-def render_fleet(state: FleetState, *, color: bool) -> str:
-    """Return the state as text."""
+def render_fleet(state: FleetState, held: Mapping[int, RunStatus], *, color: bool) -> str:
+    """Return the state as text; `held` has the runs that something holds, by submission."""
     del color
     lines = ["lanes:", *(_lane(each) for each in state.lanes)]
     lines += ["workers:", *(_worker(each) for each in state.workers)]
     known = {name for each in state.workers if each.is_seen for name in each.environments}
-    lines += ["submissions:", *(_submission(each, known) for each in state.submissions)]
+    lines.append("submissions:")
+    for each in state.submissions:
+        lines.append(_submission(each, known, state.submissions))
+        lines += _holds(held[each.id]) if each.id in held else ()
     return "".join(f"{visible(line)}\n" for line in lines)
 
 
@@ -40,7 +49,14 @@ def _worker(worker: WorkerState) -> str:
     )
 
 
-def _submission(each: Submission, known: set[str]) -> str:
+def _holds(run: RunStatus) -> Iterator[str]:
+    """Yield what holds a run, and how a person ends that."""
+    yield from (f"    {hold}" for hold in run.holds)
+    for step in hold_steps(run.holds, run.journal):
+        yield f"    {step.text}: {step.command}"
+
+
+def _submission(each: Submission, known: set[str], others: Sequence[Submission]) -> str:
     parts = [f"  {each.id} {each.batch} ({each.environment}): {each.state}"]
     if each.is_cancelled and not each.state.is_over:
         parts.append("to be cancelled")
@@ -53,8 +69,15 @@ def _submission(each: Submission, known: set[str]) -> str:
             parts.append("no worker that is up has its environment")
         elif each.is_begun:
             parts.append("begun, to be carried on")
+        elif ahead := [o for o in others if o.id != each.id and _is_ahead(o, each)]:
+            parts.append(f"waits for its turn, after submission {ahead[-1].id}")
     if each.exit_code is not None:
         parts.append(f"exit code {each.exit_code}, {each.ended_at}")
     if each.explanation:
         parts.append(each.explanation)
     return "; ".join([*parts, f"by {each.submitted_by}, {each.submitted_at}"])
+
+
+def _is_ahead(other: Submission, each: Submission) -> bool:
+    """Return whether a submission of the same environment runs, and each is taken after it."""
+    return other.state is SubmissionState.RUNNING and other.environment == each.environment

@@ -10,17 +10,21 @@ from runner.console.live.progress_text import outcome_counts
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
 from runner.console.terminal_text import Paint, shorten, shorten_apart, visible
+from runner.core import next_steps
+from runner.core.control import CommandName
 from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
 from runner.core.next_steps import Step
 from runner.core.number_text import counted
 from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import Outcome, outcome_named, outcome_words
+from runner.ports.history import Hold
 
 MOST_DOUBTS = 20
 """Most doubts that the text lists; JSON has all."""
 
 REASON_LIMIT = 120
+HOLD_LIMIT = 240
 
 
 class RunState(StrEnum):
@@ -62,6 +66,8 @@ class RunStatus:
     explanation: str | None = None
     environment: str = ""
     report: str | None = None  # its folder, relative to the run's working folder
+    holds: Sequence[Hold] = ()  # what holds it, while it is running
+    journal: str | None = None  # its own, where several are shown together
     doubts: Sequence[DoubtStatus] = ()
     more_doubts: int = 0  # that were not read
 
@@ -105,6 +111,7 @@ def render_status(status: JournalStatus, *, one: bool, color: bool = False) -> s
         lines += ["", *_run_lines(run, paint)]
         lines += _doubts(run, paint) if one else ()
         lines += _steps(status.steps) if one else ()
+        lines += _steps(hold_steps(run.holds, status.path)) if not one else ()
     if not status.runs:
         lines += ["", "no runs yet"]
     if status.doubts and not one:
@@ -114,6 +121,28 @@ def render_status(status: JournalStatus, *, one: bool, color: bool = False) -> s
         ]
         lines += _steps(status.steps)
     return "\n".join(lines) + "\n"
+
+
+def hold_to_json(hold: Hold) -> dict[str, Any]:
+    """Return the JSON form of a hold."""
+    ends_by = None if hold.ends_by is None else hold.ends_by.value
+    return {"text": redact(str(hold)), "ends_by": ends_by}
+
+
+def hold_steps(holds: Sequence[Hold], journal: str | None) -> tuple[Step, ...]:
+    """Return how a person ends what holds a run, or looks at what ends by itself."""
+    ending = [hold.ends_by for hold in holds if hold.ends_by is not None]
+    return tuple(
+        Step(_ENDING[command], next_steps.control(journal, command))
+        for command in ending or [CommandName.SHOW] * bool(holds)
+    )
+
+
+_ENDING = {
+    CommandName.RESUME: "let it go on",
+    CommandName.CONTINUE: "let the wave begin",
+    CommandName.SHOW: "see its figures and limits",
+}
 
 
 def _run_lines(run: RunStatus, paint: Paint) -> Iterator[str]:
@@ -126,6 +155,8 @@ def _run_lines(run: RunStatus, paint: Paint) -> Iterator[str]:
     yield f"  {', '.join(_figures(run)) or 'no transfers'}"
     if run.explanation:
         yield f"  {shorten(redact(run.explanation), REASON_LIMIT)}"
+    for hold in run.holds:
+        yield f"  {paint.yellow(shorten(redact(str(hold)), HOLD_LIMIT))}"
     if run.state is RunState.DIED:
         doubts = run.counts.get(Outcome.IN_DOUBT)
         in_flight = "what was in flight is in doubt: apply again to look it up"
@@ -182,6 +213,7 @@ def _run(run: RunStatus) -> dict[str, Any]:
         "outcome": run.outcome,
         "exit_code": run.exit_code,
         "holder": run.holder,
+        "holds": [hold_to_json(hold) for hold in run.holds],
         "explanation": redact(run.explanation or "") or None,
         "total": sum(run.counts.values()) + run.in_flight,
         "counts": {outcome.value: run.counts.get(outcome, 0) for outcome in Outcome},

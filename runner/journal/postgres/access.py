@@ -146,7 +146,7 @@ class PostgresJournal:
         """Open one run to be looked at again and again."""
         with self._connected() as connection:
             lane = self._found(connection)
-        return Follower(PostgresRunEvents(self._url, lane, run))
+        return Follower(PostgresRunEvents(self._url, lane, run), str(self.location))
 
     def control_client(self, holder: Holder) -> TableClient:
         """Return how to give commands to the run that holds the lane."""

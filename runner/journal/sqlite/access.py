@@ -120,7 +120,7 @@ class SqliteJournal:
         from runner.journal.follower import Follower
         from runner.journal.sqlite.run_events import SqliteRunEvents
 
-        return Follower(SqliteRunEvents(self.path, run))
+        return Follower(SqliteRunEvents(self.path, run), str(self.location))
 
     def control_client(self, holder: Holder) -> SocketClient:
         """Return how to give commands to the run that holds the lock."""

@@ -166,6 +166,18 @@ def test_what_the_run_waits_for_is_shown(progress: dict[str, Any], expected: str
     assert f"{expected}  in flight 8" in texts(lines(shown, 120, 22))
 
 
+@pytest.mark.parametrize("session", [SessionState.OPEN, SessionState.LOST])
+def test_the_command_that_ends_a_hold_can_be_copied_from_any_window(session: SessionState):
+    command = "runner control resume --journal /srv/transfers/.runner/production.db"
+    held = view({"waiting_for": "a resume", "command": command, "session": session})
+    wide, narrow = texts(lines(held, 120, 22)), texts(lines(held, 60, 22))
+    assert f"go on by: {command}" in wide
+    assert any("waiting for a resume" in line for line in wide)
+    at = narrow.index("go on by: runner control resume \\")
+    assert narrow[at + 1] == " --journal /srv/transfers/.runner/production.db"
+    assert "go on by: runner control resume \\" in texts(lines(held, 60, 3))
+
+
 def test_what_went_wrong_is_loud():
     shown = lines(view({"session": SessionState.LOST}), 79, 22)
     tones = {part.text: part.tone for line in shown for part in line}

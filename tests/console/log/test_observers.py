@@ -137,6 +137,10 @@ def test_the_pace_is_unknown_until_two_samples_tell():
 
 
 def test_an_empty_plan_is_settled():
+    held = at(0, 0, waiting_for="a resume", command="runner control resume")
+    assert progress_line(held, Throughput()).endswith(
+        "; waiting for a resume; go on by: runner control resume"
+    )
     assert progress_line(at(0, 0), Throughput()).startswith("0 of 0 settled (100%)")
 
 
@@ -178,6 +182,7 @@ def test_the_log_gets_events_and_progress_as_fields():
                 "callbacks_owed": 3,
                 "left_s": None,
                 "waiting_for": None,
+                "command": None,
             },
         ),
     ]

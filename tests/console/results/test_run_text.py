@@ -365,6 +365,8 @@ def test_json_of_a_dry_run_is_planned():
         "skipped": 0,
         "openings": [],
         "zone": None,
+        "approvals": 0,
+        "needs_preflight": False,
     }
 
 

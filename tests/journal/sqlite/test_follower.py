@@ -41,7 +41,7 @@ def test_what_happened_before_and_after_the_first_look_is_counted_alike(
     run = begun(store, manifest_rows(6))
     run.go("k0", Event.INTENT, Event.ACCEPTED)
     run.go("k1", Event.INTENT)
-    with Follower(SqliteRunEvents(journal, store.run_no)) as follower:
+    with Follower(SqliteRunEvents(journal, store.run_no), "j.db") as follower:
         assert figures(follower) == (6, 1, {"transferred": 1}, 1)
         run.go("k1", Event.DENIED)
         run.go("k2", Event.INTENT, Event.LOST)
@@ -62,7 +62,7 @@ def test_transfers_of_other_runs_are_not_counted(journal: Path, store: Store):
     first.finish("in-doubt")
     second = begun(store, manifest_rows(3))
     number = store.run_no
-    with Follower(SqliteRunEvents(journal, number)) as follower:
+    with Follower(SqliteRunEvents(journal, number), "j.db") as follower:
         store.record([first.life("k0").entry(Event.SEEN)])
         second.go("k1", Event.INTENT, Event.ACCEPTED)
         assert figures(follower) == (2, 1, {"transferred": 1}, 0)
@@ -73,13 +73,13 @@ def test_transfers_of_other_runs_are_not_counted(journal: Path, store: Store):
 
 def test_a_plan_that_is_stored_later_is_seen_then(journal: Path, store: Store):
     begun(store, manifest_rows(0))
-    with Follower(SqliteRunEvents(journal, store.run_no)) as follower:
+    with Follower(SqliteRunEvents(journal, store.run_no), "j.db") as follower:
         assert follower.look(AT).total == 0
 
 
 def test_problems_latency_rate_and_limit_are_told(journal: Path, store: Store):
     run = begun(store, manifest_rows(4))
-    with Follower(SqliteRunEvents(journal, store.run_no)) as follower:
+    with Follower(SqliteRunEvents(journal, store.run_no), "j.db") as follower:
         run.go("k0", Event.INTENT, Event.ACCEPTED)
         run.go("k1", Event.INTENT, Event.DENIED, reason="not_authorized")
         run.go("k2", Event.INTENT, Event.LOST, reason="no reply")
@@ -98,13 +98,13 @@ def test_problems_latency_rate_and_limit_are_told(journal: Path, store: Store):
 def test_the_limit_is_told_by_how_the_run_began(journal: Path, store: Store):
     record = {"batch": "b", "started_at": "2027", "manifest_sha256": "0" * 64}
     store.begin_run("r", record, at=AT, rate_per_s=25.0)
-    with Follower(SqliteRunEvents(journal, store.run_no)) as follower:
+    with Follower(SqliteRunEvents(journal, store.run_no), "j.db") as follower:
         assert follower.look(AT).limit_per_s == 25.0
 
 
 def test_the_session_and_what_holds_all_up_are_told(journal: Path, store: Store):
     run = begun(store, manifest_rows(1))
-    with Follower(SqliteRunEvents(journal, store.run_no)) as follower:
+    with Follower(SqliteRunEvents(journal, store.run_no), "j.db") as follower:
         told = follower.look(AT)
         assert (told.session, told.waiting_for) == (SessionState.DIALLING, "the session")
         store.record([note(Note.SESSION_OPENED)])
@@ -121,7 +121,7 @@ def test_the_session_and_what_holds_all_up_are_told(journal: Path, store: Store)
         store.record([note(Note.SESSION_CLOSED)])
         assert follower.look(AT).session is SessionState.LOST
     run.go("k0", Event.INTENT)
-    with Follower(SqliteRunEvents(journal, store.run_no)) as later:
+    with Follower(SqliteRunEvents(journal, store.run_no), "j.db") as later:
         assert later.look(AT).session is SessionState.OPEN
 
 
@@ -131,13 +131,26 @@ def test_callbacks_that_are_owed_are_counted(journal: Path, store: Store):
     store.record([life.intent()])
     owed = Notification("w1", "crm", "transferred", "{}")
     store.record([life.answer(Event.ACCEPTED, notifications=(owed,))])
-    with Follower(SqliteRunEvents(journal, store.run_no)) as follower:
+    with Follower(SqliteRunEvents(journal, store.run_no), "j.db") as follower:
         assert follower.look(AT).callbacks_owed == 1
+
+
+def test_a_pause_is_told_with_the_command_that_ends_it_whatever_the_session(
+    journal: Path, store: Store
+):
+    begun(store, manifest_rows(1))
+    with Follower(SqliteRunEvents(journal, store.run_no), "a journal.db") as follower:
+        store.record([note(Note.CONTROL, who="anna", what="pause", why="full")])
+        shown = follower.look(AT)
+        assert "paused by anna since" in str(shown.waiting_for)
+        assert shown.command == "runner control resume --journal 'a journal.db'"
+        store.record([note(Note.CONTROL, who="anna", what="resume", why=None)])
+        assert (follower.look(AT).waiting_for, follower.look(AT).command) == ("the session", None)
 
 
 def test_its_record_tells_whether_it_ended_and_is_the_newest(journal: Path, store: Store):
     run = begun(store, manifest_rows(1))
-    with Follower(SqliteRunEvents(journal, store.run_no)) as follower:
+    with Follower(SqliteRunEvents(journal, store.run_no), "j.db") as follower:
         record, finished, newest = follower.run()
         assert (record.id, finished, newest) == (run.store.run_id, False, True)
         run.finish("failures")
@@ -150,7 +163,7 @@ def test_its_record_tells_whether_it_ended_and_is_the_newest(journal: Path, stor
 def test_it_holds_no_transaction_between_looks(journal: Path, store: Store):
     """A checkpoint of everything succeeds beside it: nothing of the log is pinned by a reader."""
     run = begun(store, manifest_rows(3))
-    with Follower(SqliteRunEvents(journal, store.run_no)) as follower:
+    with Follower(SqliteRunEvents(journal, store.run_no), "j.db") as follower:
         run.go("k0", Event.INTENT, Event.ACCEPTED)
         follower.look(AT)
         [(busy, logged, done)] = store._connection.execute(
@@ -161,7 +174,7 @@ def test_it_holds_no_transaction_between_looks(journal: Path, store: Store):
 
 def test_a_run_faster_than_a_look_can_read_is_caught_up_with(journal: Path, store: Store):
     run: Written = begun(store, manifest_rows(3))
-    with Follower(SqliteRunEvents(journal, store.run_no)) as follower:
+    with Follower(SqliteRunEvents(journal, store.run_no), "j.db") as follower:
         store.record([note("stray frame", n=n) for n in range(25_000)])
         run.go("k0", Event.INTENT, Event.ACCEPTED)
         assert follower.look(AT).settled == 0
