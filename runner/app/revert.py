@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from shlex import quote
@@ -31,8 +31,11 @@ from runner.journals import default_journal, journal_at
 from runner.manifest.include import read_tree
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import check_schema
-from runner.ports.history import History
+from runner.ports.history import History, JournalledRun
 from runner.report.safe_folder import open_folder
+
+RUNS_LOOKED_AT = 20
+"""Runs among which the newest one that moved something is looked for."""
 
 PAGE = 1000
 """Rows of the plan that are read at once."""
@@ -83,7 +86,7 @@ def revert(
         _check_place(out, rows_path, source)
         sections, sha256 = _sections(source, record.environment)
         rows = _Rows(history, record.id, seen.no, only)
-        _write(rows_path, rows.lines())
+        _write(rows_path, rows.lines(_moved_nothing(history, seen)))
     try:
         _write(out, [_text(record, sections, rows.media, rows_path.name)])
     except BaseException:
@@ -118,10 +121,11 @@ class _Rows:
         self._only = only
         self._matched: set[str] = set()
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, moved_nothing: Callable[[], UsageError] | None = None) -> Iterator[str]:
         """Yield each row that carries an interaction back, as a line of JSON.
 
-        Raises `UsageError` at the end for a pattern that matched no key.
+        Raises `UsageError` at the end for a pattern that matched no key, and `moved_nothing` for a run
+        that neither moved anybody nor may have.
         """
         origins = _origins(self._history, self._run_no)
         for row, claims in self._moved():
@@ -134,6 +138,8 @@ class _Rows:
                 self.reverted += 1
                 yield json.dumps(self._row(row, way), ensure_ascii=False) + "\n"
         self._check_only()
+        if moved_nothing is not None and not self.reverted and not self.left_out:
+            raise moved_nothing()
 
     def _check_only(self) -> None:
         unmatched = [pattern for pattern in self._only if pattern not in self._matched]
@@ -176,6 +182,27 @@ class _Rows:
         matching = [pattern for pattern in self._only if fnmatchcase(key, pattern)]
         self._matched.update(matching)
         return bool(matching) or not self._only
+
+
+def _moved_nothing(history: History, seen: JournalledRun) -> Callable[[], UsageError]:
+    """Return what makes the error for a run that moved nothing: it names the newest that did.
+
+    That run is what `latest` was meant to be: an `apply` that found nothing to do came after it.
+    """
+
+    def error() -> UsageError:
+        message = f"run {seen.record.id} moved nothing, so there is nothing to carry back"
+        for run in history.runs(RUNS_LOOKED_AT):
+            rows = _Rows(history, run.record.id, run.no, ())
+            if run.no < seen.no and (any(rows.lines()) or rows.left_out):
+                when = run.record.started_at[:16].replace("T", " ")
+                return UsageError(
+                    f"{message}; the newest run before it that moved somebody is {run.record.id}"
+                    f" (batch {run.record.batch}, {when} UTC): name that one instead"
+                )
+        return UsageError(f"{message}; name another run, as `status` lists them")
+
+    return error
 
 
 def _origins(history: History, run_no: int) -> Mapping[int, tuple[str, ...]]:

@@ -87,6 +87,21 @@ def test_an_undo_applied_twice_or_written_twice_moves_nobody_twice(
     assert places(gateway, transfers) == [[HERE, BEFORE]] * 2
 
 
+def test_a_run_that_moved_nothing_has_no_undo_and_the_one_that_did_is_named(
+    gateway: Gateway, harness: Harness
+):
+    """`latest` at four in the morning is the last look that found nothing to do."""
+    one = transfer()
+    waiting(gateway, one)
+    content = manifest(gateway, [one], preflight=True)
+    run = harness.apply(content).report.run["id"]
+    nothing = harness.apply(content).report.run["id"]
+    ended = refused(harness, "latest", "--out", "undo.yaml")
+    assert f"run {nothing} moved nothing" in ended.err
+    assert f"that moved somebody is {run} (batch batch, " in ended.err
+    assert written(harness, run)["reverted"] == 1
+
+
 def test_an_undo_can_be_undone_and_the_first_undo_is_then_over(gateway: Gateway, harness: Harness):
     transfers = [transfer()]
     waiting(gateway, *transfers)
