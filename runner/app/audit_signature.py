@@ -159,11 +159,26 @@ def _check_earlier(path: Path, content: str) -> None:
             earlier = file.read(LARGEST_HEAD)
     except FileNotFoundError:
         return
+    except OSError as error:
+        why = (error.strerror or "unknown").lower()
+        raise UsageError(f"{path} cannot be read ({why}); move it away to sign") from error
+    if not _is_head(earlier):
+        raise UsageError(
+            f"{path} is damaged: it is not what `audit sign` writes, and its signatures no longer say"
+            " what was signed; bring it back from a copy, or remove it and its signatures to sign anew"
+        )
     if earlier != content.encode():
         raise UsageError(
             f"{path} was signed for other reports than those beside it now; compare them with a copy,"
             " or remove it and its signatures to sign anew"
         )
+
+
+def _is_head(content: bytes) -> bool:
+    try:
+        return bool(json.loads(content)["kind"] == KIND)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return False
 
 
 def _difference(head: Mapping[str, Any], verified: AuditResult, folder: Path) -> str | None:

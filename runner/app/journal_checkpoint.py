@@ -230,10 +230,12 @@ def _at(address: str) -> JournalAccess:
 
 
 def _refuse_copy(journal: JournalAccess, named: str) -> NoReturn:
+    """Refuse a copy; a database is never to be deleted: it has the history of other lanes too."""
+    delete = "" if "://" in named else ", or, if the original is out of date, delete that"
     raise StorageError(
         f"the journal {journal.address} is a copy of {named}, which is still there: what"
         " either writes from now on is missing in the other, and would be moved twice. Name the"
-        f" original with {_option(named)}, or, if the original is out of date, delete that"
+        f" original with {_option(named)}{delete}"
     )
 
 

@@ -36,6 +36,8 @@ from runner.core.transfer.canonical_form import canonical_interaction, same_dest
 from runner.core.transfer.plan_decision import NOT_SELECTED, SENDS, Action, Decision
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.rows import PlannedRow
+from runner.manifest.include import read_tree
+from runner.manifest.problem_collector import Collector
 from runner.manifest.signers_file import read_signers
 from runner.manifest.suggestions import nearest
 from runner.ports.history import LATEST, History, RunMoves
@@ -135,22 +137,42 @@ def plan_rows(
 ) -> None:
     """Give every row its decision, by the journal's history; hold them to the plan, if any.
 
-    Raises `ManifestInvalid`, naming what changed since the plan, if it no longer holds; `UsageError`
-    for a manifest that reverts a run which the journal does not know.
+    Raises `ManifestInvalid`, naming what changed since the plan, if it no longer holds, and for a
+    manifest that reverts a run which the journal does not know.
     """
     check_only(request, staging)
     selection = replace(request.selection, reverts=manifest.reverts)
     if request.plan is not None:  # its rows say themselves which of them `--limit` left out
         selection = replace(selection, limit=None)
     with journal.open_history() if journal.exists() else nullcontext() as history:
-        if history is not None and manifest.reverts is not None:
-            history.run_number(manifest.reverts)
+        if manifest.reverts is not None:
+            _check_reverted(manifest, manifest.reverts, history)
         if request.only_outcome is not None:
             selection = replace(selection, interactions=_ended_so(request, history))
         staging.plan(history, selection)
     if request.plan is not None:
         again = replan_help(request.plan, request.report_dir)
         _check_against(request.plan, manifest, staging, journal, again)
+
+
+def _check_reverted(manifest: Manifest, run: str, history: History | None) -> None:
+    """Refuse a `reverts` that is not the id of a run of the journal.
+
+    `latest` is none: the newest run is another one by the time that the manifest is applied.
+    """
+    message = f"`reverts` needs the id of a run, and `{run}` is none" if run == LATEST else None
+    if message is None:
+        try:
+            if history is not None:
+                history.run_number(run)
+                return
+            message = f"`reverts`: no run {run}; there is no journal yet"
+        except UsageError:
+            message = f"`reverts`: no run {run} in this journal"
+    tree, _ = read_tree(Path(manifest.path), Collector())
+    place = Place(manifest.path, 1, 1) if tree is None else tree.value(tree.root, "reverts")
+    help_text = "write the id as `status` lists it, or have `revert` write the manifest"
+    raise ManifestInvalid([Problem("R001", message, place, help_text)])
 
 
 def _ended_so(request: RunOptions, history: History | None) -> Iterator[str]:

@@ -389,6 +389,12 @@ def _sign_audit(ran: Callable[..., tuple[int, str]], folder: Path, keys: dict[st
     assert ran("audit", "sign", "latest", "--key", str(keys["bob"]))[0] == 2
     shutil.copy(folder / "m.yaml", latest / "head.json")
     assert ran(*check)[0] == 1
+    code, said = ran("audit", "sign", "latest", "--key", str(keys["bob"]))
+    assert (code, "head.json is damaged" in said) == (2, True)
+    (latest / "head.json").unlink()
+    (latest / "head.json").mkdir()
+    code, said = ran("audit", "sign", "latest", "--key", str(keys["bob"]))
+    assert (code, "head.json cannot be read" in said) == (2, True)
 
 
 def _is_of(signature: Path, folder: Path, key: Path) -> bool:

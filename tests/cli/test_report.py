@@ -259,6 +259,8 @@ def test_the_command_renders_compares_and_refuses(gateway: Gateway, harness: Har
     for each in (both, csv, two, pdf, neither):
         assert (each.code, each.out) == (2, "")
     assert "only one format can go to stdout" in two.err
+    page = harness.run("report", "--compare", first, second, "--out", "compared.html")
+    assert (page.code, page.out) == (0, "compared.html\n")
     unknown = harness.run("report", first[:-1])
     assert unknown.code == 2
     assert f"did you mean {first}?" in unknown.err

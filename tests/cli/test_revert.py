@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -274,10 +275,21 @@ def test_an_undo_of_a_run_that_the_journal_does_not_know_is_refused(
     one = transfer()
     waiting(gateway, one)
     content = manifest(gateway, [one | {"expected_destination_uri": BEFORE}])
-    path = harness.write(content | {"reverts": "20261127T000000Z-000000"})
-    ended = harness.run("apply", path)
-    assert ended.code == 2
-    assert "no run 20261127T000000Z-000000" in ended.err
+    for command, run, message in (
+        (
+            "plan",
+            "20261127T000000Z-000000",
+            "no run 20261127T000000Z-000000; there is no journal yet",
+        ),
+        ("apply", "20261127T000000Z-000000", "no run 20261127T000000Z-000000 in this journal"),
+        ("apply", "latest", "`reverts` needs the id of a run, and `latest` is none"),
+    ):
+        path = harness.write(content | {"reverts": run})
+        ended = harness.run(command, path)
+        assert ended.code == 3
+        assert message in ended.err
+        assert re.search(rf"batch.yaml:\d+:\d+\n.*\n\d+ \| reverts: .*{run}", ended.err), ended
+        assert "have `revert` write the manifest" in ended.err
     assert not gateway.frames
 
 

@@ -85,6 +85,11 @@ def test_a_rate_is_read_as_it_is_written(per_s: float):
     assert parse_rate(rate_text(per_s)) == pytest.approx(per_s)
 
 
+@pytest.mark.parametrize("text", ["5000/min", "30/min", "10/s", "0.123/s", "12.5/s"])
+def test_a_rate_is_written_as_a_person_writes_it(text: str):
+    assert rate_text(parse_rate(text)) == text
+
+
 def test_an_option_is_a_variable_too():
     assert OPTIONS["rate_per_s"].variable == "RUNNER_RATE"
     assert OPTIONS["max_failures"].variable == "RUNNER_MAX_FAILURES"

@@ -87,6 +87,8 @@ def test_without_them_nothing_changes(tmp_path: Path):
         ("gates: {crm: {url: 'https://crm.example.net/', json: {/a: '5'}}}\n", "S005"),
         ("gates: {crm: {queue: Billing, waiting: '< 50'}}\n", "S012"),
         ("policy: {control_group: 'a b'}\n", "S005"),
+        ("policy: {windows: [{zone: UTC}]}\n", "S007"),
+        ("policy: {windows: [{allow: 'Mon 10:00-12:00'}]}\n", "S002"),
     ],
 )
 def test_faults_have_their_codes(tmp_path: Path, text: str, code: str):

@@ -155,3 +155,33 @@ def test_a_file_of_empty_rows_has_none(tmp_path: Path):
 def test_a_row_with_a_note_alone_has_no_interaction(tmp_path: Path):
     path = write(tmp_path, ITEM % "csv", r__csv="interaction_id,note\na,\n,total 1\n")
     assert result(path) == [("R006", 3)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message", "fix"),
+    [
+        ("p.csv", b"id\nx\n", "has no column", "call the column `id` `interaction_id`"),
+        ("p.csv", b"number\nx\n", "has no column", "ids `interaction_id`; the file has: `number`"),
+        ("p.csv", b"interaction_id;why\nx;y\n", "separated by `;`", "save the file with commas"),
+        ("p.csv", b"\nx\n", "does not begin with a header", "such as `interaction_id`"),
+        ("p.csv", b"interaction_id\n\xe9\n", "is not UTF-8", "save the file as UTF-8"),
+        ("p.jsonl", b"x\n", "not JSON", 'one object a line: {"interaction_id": "…"}'),
+        ("p.jsonl", b'{"id": "x"}\n', "no row has the field", "the first row has: `id`"),
+        ("/p.csv", None, "`exclude_from` must be a relative path", "beside the manifest"),
+    ],
+)
+def test_the_help_for_a_list_of_protected_ones_is_not_that_for_transfers(
+    tmp_path: Path, name: str, content: bytes | None, message: str, fix: str
+):
+    """It has ids alone, and no entry in which one could say how it is read."""
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    rows = "  - {interaction_id: a, destination_uri: 'genesys://queue/a'}\n"
+    path = write(tmp_path, f"{rows}exclude_from: {name}\n")
+    problems = [p for p in load_rows(path)[0].problems if p.code == "R009"]
+    assert any(message in p.message and fix in p.help for p in problems), problems
+    assert not any(
+        word in p.help
+        for p in problems
+        for word in ("columns:", "`from`", "destination_uri", "encoding")
+    )

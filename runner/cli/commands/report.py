@@ -171,6 +171,7 @@ def _compare(
 ) -> None:
     from runner.app.compare import as_markdown, as_page, compare, write_page
     from runner.app.find_journal import find_journal
+    from runner.app.report import Rendered
     from runner.console.results.comparison import compared_to_json, render_compared
 
     out = None if asked.out == STDOUT else asked.out
@@ -185,6 +186,8 @@ def _compare(
     compared = compare(before, after, find_journal(where))
     if out is not None:
         write_page(compared, out)
+        run = compared.after.run
+        _show(console, Rendered(run.id, run.batch, (("html", out),)))
     elif is_page:
         console.out.write(as_page(compared))
     elif asked.formats == "md":

@@ -25,6 +25,8 @@ def plan_verdict(result: RunResult, plan: PlanFigures) -> str:
     if plan.selections:
         found = f"what {counted(plan.selections, 'selection')} will find"
         return f"valid: {plan.send:,} of {total} would be sent, and {found}"
+    if not planned and not result.total:
+        return "valid: nothing to send, there are no transfers"
     if not plan.send:
         skipped = f", {plan.skipped:,} skipped" if plan.skipped else ""
         return f"valid: nothing to send, {plan.unchanged:,} of {total} unchanged{skipped}"

@@ -114,7 +114,9 @@ def _well(result: RunResult) -> str:
     if result.done < result.total:
         return f"ok: {result.done:,} of {total} done; {result.not_selected:,} not selected"
     if result.counts.get(Outcome.UNCHANGED, 0) == result.total:
-        return f"ok: nothing to send, all {total} were carried out by earlier runs"
+        who = "the one transfer was" if result.total == 1 else f"all {total} were"
+        earlier = "an earlier run" if result.total == 1 else "earlier runs"
+        return f"ok: nothing to send, {who} carried out by {earlier}"
     return f"ok: all {total} done" if result.total != 1 else "ok: the one transfer is done"
 
 

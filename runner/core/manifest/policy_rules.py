@@ -8,7 +8,7 @@ from runner.core.diagnostics.problem import Severity
 from runner.core.manifest.dated_window import Window
 from runner.core.manifest.model import Limits
 from runner.core.manifest.quantity import EVERYTHING, Amount, Share
-from runner.core.manifest.recurring_window import HORIZON_DAYS, Windows
+from runner.core.manifest.recurring_window import NEVER_AGAIN, NEVER_AGAIN_FIX, Windows
 from runner.core.manifest.rules import Finding
 from runner.core.number_text import duration
 from runner.core.pacing.rate import estimate_s
@@ -96,8 +96,7 @@ def check_window(window: Window, *, now_s: float) -> Iterator[Finding]:
 def check_windows(windows: Windows, *, now_s: float) -> Iterator[Finding]:
     """Yield that recurring windows do not open again (R008)."""
     if not windows.openings(now_s):
-        message = f"the windows do not open within {HORIZON_DAYS} days"
-        yield Finding("R008", message, "check what they allow and deny, or delete `windows`")
+        yield Finding("R008", NEVER_AGAIN, NEVER_AGAIN_FIX)
 
 
 def check_ending(

@@ -28,7 +28,7 @@ def parse_duration(text: str) -> float:
     found = _DURATION.fullmatch(text)
     if found is None:
         raise ValueError(
-            f"{text!r} is not a duration; write a number and a unit: 250ms, 10s, 5m, 2h"
+            f"{text!r} is not a duration; write a number and a unit (ms, s, m or h): 250ms, 10s, 5m, 2h"
         )
     number, unit = found.groups()
     return float(number) / 1000 if unit == "ms" else float(number) * _SECONDS_OF[unit]
@@ -62,9 +62,9 @@ def parse_rate(text: str) -> float:
 
 
 def rate_text(per_s: float) -> str:
-    """Return a rate as `parse_rate` reads it: `10/s`, `30/min`."""
+    """Return a rate as `parse_rate` reads it, and as a person would write it: `10/s`, `5000/min`."""
     a_minute = round(per_s * 60, 6)
-    if per_s < 1 and a_minute == int(a_minute):
+    if (per_s < 1 or round(per_s, 3) != per_s) and a_minute == int(a_minute):
         return f"{int(a_minute)}/min"
     return f"{per_s:.9f}".rstrip("0").rstrip(".") + "/s"
 

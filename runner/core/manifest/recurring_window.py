@@ -17,6 +17,8 @@ from runner.core.number_text import duration
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 HORIZON_DAYS = 366
+NEVER_AGAIN = f"the windows (policy.windows) do not open within {HORIZON_DAYS} days"
+NEVER_AGAIN_FIX = "write when they open next, or delete `windows`"
 """How far ahead openings are looked for."""
 
 FORMS = (
@@ -171,7 +173,7 @@ class Windows:
             return None
         following = next(iter(self.openings(at_s)), None)
         if following is None:
-            return f"the windows (policy.windows) do not open within {HORIZON_DAYS} days"
+            return f"{NEVER_AGAIN}; nothing is sent: {NEVER_AGAIN_FIX}, then run apply"
         wait = duration(following.opens_s - at_s, round_up=True)
         return (
             f"the windows (policy.windows) open at {self.spelt(following.opens_s)}, in {wait};"

@@ -101,7 +101,7 @@ def decide(
         return _moved_on(carried, reverts)
     undone = None if again or reverts is not None else reverted_by(claims, destination_uri)
     if undone is not None:
-        reason = f"reverted by run {undone.run_id}; --again moves it once more"
+        reason = f"reverted by a later run, {undone.run_id}; --again moves it once more"
         return Decision(
             Action.REVERTED,
             reason,

@@ -58,7 +58,8 @@ class CsvRows:
                 ):  # a file of blank lines has no rows, which `TransferReader` reports
                     self._line = 1
                     self._refuse(
-                        "the file does not begin with a header", f"begin it with {_HEADER}"
+                        "the file does not begin with a header",
+                        f"begin it with {_header(is_list=self._file.is_list)}",
                     )
             elif not self._has_line_break(header, header) and self._read_header(header):
                 yield from self._values(records, header, take)
@@ -195,14 +196,18 @@ class CsvRows:
                     fix = "rename or delete one of them"
                     self._refuse(f"the column `{column}` appears twice", fix, index)
             elif field in self._columns.names or field == "interaction_id":
-                message, fix, near = _missing(field, column, header, self._delimiter)
+                message, fix, near = (
+                    _missing_id(header)
+                    if self._file.is_list
+                    else _missing(field, column, header, self._delimiter)
+                )
                 refused.update([field] if near is None else [field, near])
                 self._refuse(message, fix, None if near is None else header.index(near))
         unread = set(header) - {header[index] for index in self._indexes.values()} - refused
         unfilled = {
             field: field for field in FIELDS if field not in self._indexes and field not in refused
         }
-        for name in sorted(unread):
+        for name in () if self._file.is_list else sorted(unread):
             where = partial(self._cell_called, name, header)
             warn_of_near_misses(name, unfilled, where, self._problems)
         self._header = self._cell(None)
@@ -221,7 +226,11 @@ class CsvRows:
         return Place(self._file.shown, self._line + line, column + 1, end and end + 1)
 
 
-_HEADER = "a line that names its columns, such as `interaction_id,destination_uri`"
+def _header(*, is_list: bool) -> str:
+    names = "interaction_id" if is_list else "interaction_id,destination_uri"
+    return f"a line that names its columns, such as `{names}`"
+
+
 _CLOSE = 'close every quote that opens a cell, and write "" for a quote inside one'
 _NO_LINE_BREAK = (
     "write the cell on one line; if a stray quote opens it, remove that quote, or write the cell "
@@ -229,6 +238,18 @@ _NO_LINE_BREAK = (
 )
 _LINE_BREAK = re.compile("[\r\n]")
 _SEPARATORS = {",": "commas", ";": "`;`", "\t": "tabs", "|": "`|`"}
+
+
+def _missing_id(header: list[str]) -> tuple[str, str, str | None]:
+    """Return the same as `_missing` for a list of ids, which is read in one way only."""
+    message = "the file has no column `interaction_id`"
+    if len(header) == 1 and (found := next((c for c in ";\t|" if c in header[0]), None)):
+        message = f"the columns are separated by {_SEPARATORS[found]}, not by commas"
+        return message, "save the file with commas", header[0]
+    there = list_names(filter(None, header), "the file has")
+    if (near := probable_name("interaction_id", "interaction_id", header)) is not None:
+        return message, f"call the column `{near}` `interaction_id`", near
+    return message, f"call the column that has the ids `interaction_id`; {there}", None
 
 
 def _missing(
@@ -247,7 +268,11 @@ def _missing(
     if (near := probable_name(field, column, header)) is not None:
         return message, f"did you mean `{near}`? then write {columns_entry(field, near)}", near
     is_header = any(name.strip().casefold() in FIELDS for name in header)
-    fix = "add it" if is_header or column != field else f"begin the file with {_HEADER}"
+    fix = (
+        "add it"
+        if is_header or column != field
+        else f"begin the file with {_header(is_list=False)}"
+    )
     there = list_names(filter(None, header), "the file has")
     return (
         message,

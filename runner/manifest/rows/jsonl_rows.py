@@ -261,7 +261,10 @@ class JsonRows:
         return found.start() + 1 if found else 1
 
     def _refuse(self, message: str, column: int = 1, fix: str = "") -> None:
-        fix = fix or 'write one object a line: {"interaction_id": "…", "destination_uri": "…"}'
+        row = {"interaction_id": "…", "destination_uri": "…"}
+        if self._file.is_list:
+            del row["destination_uri"]
+        fix = fix or f"write one object a line: {json.dumps(row, ensure_ascii=False)}"
         place = Place(self._file.shown, self._line, column)
         self._problems.add(Problem("R009", message, place, fix))
 
@@ -291,6 +294,9 @@ class JsonRows:
                 fix = f"delete `{field}` from `columns`: the rows use that name"
             elif near is not None:
                 fix = f"did you mean `{near}`? then write {columns_entry(field, near)}"
+            if self._file.is_list:
+                there = list_names(names, "the first row has")
+                fix = f"call the field that has the ids `interaction_id`; {there}"
             place = Place(self._file.shown, line, 1)
             self._problems.add(Problem("R009", f"no row has the field `{name}`", place, fix))
 
@@ -302,7 +308,7 @@ class JsonRows:
         if new := row.keys() - self._known:
             self._known |= new
             unfilled = {name: field for field, name in self._names.items() if name not in row}
-            for name in sorted(new.difference(FIELDS)):
+            for name in () if self._file.is_list else sorted(new.difference(FIELDS)):
                 where = partial(self._last_occurrence, name)
                 warn_of_near_misses(name, unfilled, where, self._problems)
 

@@ -55,6 +55,9 @@ class RowFile:
     path: Path  # links resolved
     shown: str
     encoding: str = "utf-8"  # as the manifest names it
+    is_list: bool = (
+        False  # of `exclude_from`: ids alone, and no entry that could say how to read it
+    )
 
     def lines(self, problems: Collector) -> Lines:
         """Return a reader of the file's lines, which adds problems of lines to `problems`."""
@@ -64,7 +67,8 @@ class RowFile:
         """Return the problem of a byte that cannot be decoded."""
         message = f"the byte 0x{ord(found[0]) - 0xDC00:02x} is not {self.encoding.upper()}"
         place = Place(self.shown, line, found.start() + 1)
-        return Problem("R009", message, place, _RECODE)
+        fix = "save the file as UTF-8" if self.is_list else _RECODE
+        return Problem("R009", message, place, fix)
 
     def without_end(self, line: str, number: int) -> Problem:
         """Return the warning about a last line without a line end."""
@@ -176,20 +180,24 @@ class Lines:
 
 
 def open_row_file(
-    written: str, manifest: str, place: Place, encoding: str = "utf-8"
+    written: str, manifest: str, place: Place, encoding: str = "utf-8", *, is_list: bool = False
 ) -> RowFile | Problem:
-    """Return the file that `from: written` names, or the problem with it at `place`."""
+    """Return the file that `from: written` names, or the problem with it at `place`.
+
+    `is_list`: `exclude_from` names it.
+    """
+    field = "exclude_from" if is_list else "from"
     folder = Path(manifest).parent
     fix = "move the file beside the manifest, or to a folder there"
     if Path(written).is_absolute():
-        return Problem("R009", "`from` must be a relative path", place, fix)
+        return Problem("R009", f"`{field}` must be a relative path", place, fix)
     try:
         if not (folder / written).resolve().is_relative_to(folder.resolve()):
             return Problem("R009", f"`{written}` is outside the manifest's folder", place, fix)
         path = (folder / written).resolve(strict=True)
         if path.is_file():
             open_regular(path).close()
-            return RowFile(path, str(folder / written), encoding)
+            return RowFile(path, str(folder / written), encoding, is_list)
     except (OSError, RuntimeError, ValueError) as error:
         why = (getattr(error, "strerror", None) or "a circular link").lower()
         fix = "check the path, which starts at the manifest's folder"

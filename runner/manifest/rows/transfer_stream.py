@@ -97,7 +97,7 @@ class TransferReader:
         if (written := root.get("exclude_from")) is None:
             return
         place = self._document.where(root, "exclude_from")
-        file = open_row_file(written, self._document.tree.source.name, place)
+        file = open_row_file(written, self._document.tree.source.name, place, is_list=True)
         if isinstance(file, Problem):
             self._problems.add(file)
             return

@@ -67,6 +67,8 @@ def explain(
     and `kind` is the validator's description of the finding. Fixes are written in `syntax`.
     """
     value, place = tree.reach(path)
+    if kind["name"] == "minProperties" and value and set(part.get("required", ())) - value.keys():
+        return  # what it lacks is named by a finding of its own
     if is_secret(path):
         yield from _secret(tree, path, place, kind)
     elif path[2:] == ("delivery",) and kind["name"] in ("required", "maxProperties"):
@@ -224,7 +226,8 @@ def _wrong_value(  # noqa: PLR0917 - each is a part of the message
     if name in _BOUNDS or name in _LENGTHS:
         return _beyond(path, value, finding, part[name], name)
     fix = f"write for example `{syntax.key(path[-1])}{_example(part, syntax)}`"
-    return f"{_subject(path)} is empty", fix
+    names = ", ".join(f"`{truncate(name)}`" for name in value)
+    return f"{_subject(path)} {f'has nothing but {names}' if names else 'is empty'}", fix
 
 
 def _is_mistyped(value: Any, part: Mapping[str, Any]) -> bool:

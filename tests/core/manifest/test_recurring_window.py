@@ -121,7 +121,8 @@ def test_a_window_that_is_over_does_not_open():
     windows = Windows((rule("2020-01-01 00:00/P1D"),))
     assert windows.openings(at("2026-01-01T00:00:00Z")) == []
     assert windows.why_shut(at("2026-01-01T00:00:00Z")) == (
-        f"the windows (policy.windows) do not open within {HORIZON_DAYS} days"
+        f"the windows (policy.windows) do not open within {HORIZON_DAYS} days; nothing is sent:"
+        " write when they open next, or delete `windows`, then run apply"
     )
 
 

@@ -211,7 +211,7 @@ CARRIED_AND_BACK = [claim(1, State.TRANSFERRED, HERE), undo(2, THERE, "run-1")]
 def test_what_was_carried_back_is_skipped_and_names_the_undo():
     assert decide(CARRIED_AND_BACK, HERE, again=False) == Decision(
         Action.REVERTED,
-        "reverted by run run-2; --again moves it once more",
+        "reverted by a later run, run-2; --again moves it once more",
         2,
         code=Code.REVERTED,
         earlier=Earlier("run-2", "night", "k7"),
