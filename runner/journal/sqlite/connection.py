@@ -16,12 +16,23 @@ DAMAGE = (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError)
 """Errors of reading a damaged journal: SQLite's, and those that unexpected values lead to."""
 
 
+_PRIMARY = 0xFF
+"""The part of SQLite's codes that is the kind of an error."""
+
+_NO_RIGHTS = {sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Raise `StorageError` for what is wrong with a journal's file, or with a value in it."""
     try:
         yield
     except DAMAGE as error:
+        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _NO_RIGHTS:
+            raise StorageError(
+                f"the journal {path} is another account's ({damage(error)}): who reads it also needs"
+                " the right to write it and the files beside it; use the account of its runs, or root"
+            ) from error
         raise StorageError(
             f"the journal {path} cannot be read ({damage(error)}); it may be damaged, or not a journal."
             " Restore it from a copy, or name another with --journal"
