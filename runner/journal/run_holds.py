@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from runner.core.control import CommandName, command_of
+from runner.core.frozen import frozen
 from runner.core.gates import Verdict
 from runner.core.number_text import duration
 from runner.core.records.recent_failures import stage_of
@@ -22,7 +22,7 @@ _OF_THE_GATEWAY = {Note.ASKED_TO_WAIT, Note.CIRCUIT_OPEN, Note.LOOK_UPS_HELD, No
 _DESTINATION_ENDED = {Note.DESTINATION_OPEN, Note.DESTINATION_GIVEN_UP}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Held:
     """A hold until a time, in seconds since the epoch. `counts_down`: its cause says how long."""
 
