@@ -102,7 +102,8 @@ def typed(text: str, folder: Path, run_id: str) -> None:
     not shutil.which("ssh-keygen") and "RUNNER_REQUIRE_ALL" not in os.environ,
     reason="needs ssh-keygen",
 )
-def test_the_night_goes_as_written(tmp_path: Path):
+def test_the_night(tmp_path: Path):
+    # The name is short: the path of a run's socket may have 107 characters.
     with ExitStack() as open_:
         terminal: FirstTerminal | None = None
         for kind, mark, text in _BLOCK.findall(DOCUMENT.read_text("utf-8")):
