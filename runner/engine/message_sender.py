@@ -106,7 +106,7 @@ class MessageSender:
 
     def _is_wanted(self, transfer: ActiveTransfer, during: State) -> bool:
         """Return whether a frame whose token is granted is still to be written."""
-        if transfer.state is not during:
+        if transfer.state is not during or not self._destinations.is_open(transfer):
             return False
         return during is State.SENDING or self._clock.uptime() <= transfer.repeatable_until
 

@@ -19,6 +19,7 @@ from runner.core.transfer.rows import PlannedRow
 from runner.engine import held_rows
 from runner.engine.rules import Rules
 from runner.testing.gateway import CARRIED_OUT, SILENCE, Answer, Frame
+from runner.testing.journal import FakeJournal
 from tests.engine.builders import NO_PREFLIGHT, course, left_behind, rows
 from tests.engine.harness import Run, run_batch
 from tests.engine.observed_gateway import ObservedGateway
@@ -198,6 +199,27 @@ def test_a_full_queue_gets_nothing_until_it_is_worked_off_and_never_more_than_it
     assert 50 < figures.held_s < 61
     assert [point.waiting for point in figures.waiting] == [5.0, 1.0, 0.0]
     assert run.noted("destination full; its transfers wait")[0]["why"] == "waiting is 5, not < 3"
+
+
+def test_a_queue_that_fills_while_an_intent_is_made_durable_gets_no_frame():
+    gateway = ObservedGateway(figures={"waiting": 0.0})
+
+    async def fill_and_empty(_run: Run) -> None:
+        await asyncio.sleep(0.25)
+        gateway.tell({"waiting": 9.0})  # the intent is on its way to the disk
+        await asyncio.sleep(10)
+        gateway.tell({"waiting": 0.0})
+
+    run = run_batch(
+        to(NARROW),
+        gateway=gateway,
+        journal=FakeJournal(commit_s=0.5),
+        destinations=table(FULL),
+        observed=[NARROW],
+        meanwhile=fill_and_empty,
+    )
+    assert run.journal.events("k0")[:3] == ["intent", "withdrawn", "intent"]
+    assert [at > 10 for at in run.times] == [True]
 
 
 def test_who_was_moved_and_is_not_seen_waiting_yet_counts_as_waiting():
