@@ -85,7 +85,7 @@ def revert(
         source = manifest or _manifest_of(record)
         _check_place(out, rows_path, source)
         sections, sha256 = _sections(source, record.environment)
-        rows = _Rows(history, record.id, seen.no, only)
+        rows = ReturnRows(history, record.id, seen.no, only)
         _write(rows_path, rows.lines(_moved_nothing(history, seen)))
     try:
         _write(out, [_text(record, sections, rows.media, rows_path.name)])
@@ -108,7 +108,7 @@ def revert(
     )
 
 
-class _Rows:
+class ReturnRows:
     """The rows of an undo, with the media that they name and the number of what they leave out."""
 
     def __init__(self, history: History, run_id: str, run_no: int, only: Sequence[str]) -> None:
@@ -127,6 +127,14 @@ class _Rows:
         Raises `UsageError` at the end for a pattern that matched no key, and `moved_nothing` for a run
         that neither moved anybody nor may have.
         """
+        for row, back_to in self.moves():
+            yield json.dumps(self._row(row, back_to), ensure_ascii=False) + "\n"
+        self._check_only()
+        if moved_nothing is not None and not self.reverted and not self.left_out:
+            raise moved_nothing()
+
+    def moves(self) -> Iterator[tuple[PlannedRow, str]]:
+        """Yield the run's rows that are carried back, and where to; count what is left out."""
         origins = _origins(self._history, self._run_no)
         for row, claims in self._moved():
             own = next((c for c in reversed(claims) if c.run_id == self._run_id), None)
@@ -136,10 +144,7 @@ class _Rows:
                 self.left_out[way] += 1
             elif way is not None:
                 self.reverted += 1
-                yield json.dumps(self._row(row, way), ensure_ascii=False) + "\n"
-        self._check_only()
-        if moved_nothing is not None and not self.reverted and not self.left_out:
-            raise moved_nothing()
+                yield row, way
 
     def _check_only(self) -> None:
         unmatched = [pattern for pattern in self._only if pattern not in self._matched]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from runner.app.plan import read_manifest
 from runner.app.run_options import RunOptions
@@ -22,12 +22,26 @@ def wait_for_window(request: RunOptions, most_s: float, say: Callable[[str], Non
     A run that then finds them shut ends as one that did not wait. `say` is called with what is
     waited for. Raises what `read_manifest` raises, and `Interrupted` for a signal.
     """
-    deadline = time.time() + most_s
-    while (opens := _opens_s(request)) is not None and time.time() < opens <= deadline:
-        left = duration(opens - time.time(), round_up=True)
+    for pause_s in pauses(lambda: _opens_s(request), time.time, most_s, say):
+        time.sleep(pause_s)
+
+
+def pauses(
+    opens_s: Callable[[], float | None],
+    wall: Callable[[], float],
+    most_s: float,
+    say: Callable[[str], None],
+) -> Iterator[float]:
+    """Yield seconds to sleep, one after the other, until the windows are open by the clock `wall`.
+
+    `opens_s` returns when they are open next, as is known then.
+    """
+    deadline = wall() + most_s
+    while (opens := opens_s()) is not None and wall() < opens <= deadline:
+        left = duration(opens - wall(), round_up=True)
         say(f"waiting for the window: it opens at {utc_text(opens)}, in {left}")
-        while (left_s := opens - time.time()) > 0:
-            time.sleep(min(LOOK_EVERY_S, left_s))
+        while (left_s := opens - wall()) > 0:
+            yield min(LOOK_EVERY_S, left_s)
 
 
 def _opens_s(request: RunOptions) -> float | None:
