@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +19,9 @@ from tests.simulation.simulation import Simulation
 SHARE = 0.3
 """How many worlds have limits of destinations."""
 
+
+MOST_WAITING, LEAST_ON_QUEUE, PRESENT = 3, 2, "available"
+BOUNDS = (("waiting", f"<= {MOST_WAITING}"), ("on_queue", f">= {LEAST_ON_QUEUE}"))
 
 RATES_PER_S = (None, 0.5, 2.0, 10.0)
 SLOW_RATES_PER_S = (None, 0.2, 0.5, 2.0)
@@ -35,11 +39,13 @@ def draw_capacity(
     if chance.random() >= SHARE:
         return NO_LIMITS
     is_observed = observed and chance.random() < 0.5
+    bounds = [each for each in BOUNDS if chance.random() < 0.7] or BOUNDS[:1]
     limits = DestinationLimits(
         pattern="*",
         rate_per_s=chance.choice(rates_per_s),
         in_flight=chance.choice((None, 1, 3)),
-        bounds={"waiting": parse_bound("< 4")} if is_observed else {},
+        bounds={name: parse_bound(text) for name, text in bounds} if is_observed else {},
+        states={"presence": frozenset({PRESENT})} if is_observed and chance.random() < 0.3 else {},
         give_up_s=chance.choice((5.0, 30.0)),
     )
     return DestinationTable((limits,))
@@ -47,7 +53,7 @@ def draw_capacity(
 
 def without_figures(table: DestinationTable) -> DestinationTable:
     """Return the limits of a fine day, on which everybody is to be moved."""
-    return DestinationTable(tuple(replace(each, bounds={}) for each in table.entries))
+    return DestinationTable(tuple(replace(each, bounds={}, states={}) for each in table.entries))
 
 
 class ObservedWebSocket(InteractionWebSocket):
@@ -85,6 +91,16 @@ class ObservedWebSocket(InteractionWebSocket):
         chance = self.life.simulation.chance(f"figures of run {self.life.number}")
         while True:
             for uri in destinations:
-                known = chance.random() < 0.8
-                observed(uri, {"waiting": float(chance.choice((0, 0, 2, 3, 9)))} if known else None)
+                figures = _draw_figures(chance) if chance.random() < 0.8 else None
+                self.life.figures[uri] = (self.life.simulation.now, figures)
+                observed(uri, figures)
             await asyncio.sleep(chance.choice((0.2, 1.0, 6.0)))
+
+
+def _draw_figures(chance: random.Random) -> Figures:
+    figures: dict[str, float | str | None] = {
+        "waiting": float(chance.choice((0, 0, 2, 3, 9))),
+        "on_queue": float(chance.choice((0, 2, 5, 5))),
+        "presence": chance.choice(("available", "available", "busy", None)),
+    }
+    return {name: value for name, value in figures.items() if chance.random() < 0.95}

@@ -10,6 +10,7 @@ from runner.core.exit_code import ExitCode
 from tests.simulation.gateway_state import Promised
 from tests.simulation.ledger import Answer, Frame, Ledger
 from tests.simulation.process import Course, Ended, Orders
+from tests.simulation.recurring_windows import Waited
 
 NEGATIVE = frozenset({"transfer_rejected", "codec_unsupported"})
 POSITIVE = frozenset({"transfer_initiated", "codec_negotiated"})
@@ -27,7 +28,7 @@ class Finding:
     what: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """Everything that is judged. Times are the world's seconds."""
 
@@ -42,6 +43,8 @@ class Evidence:
     boots: int  # how often the machine was started
     wall: float  # the gateway's clock when the world began
     stalled_s: float  # for how long processes were stopped
+    listed: Mapping[str, int]  # rows of batches that do not list every interaction
+    waited: Sequence[Waited]  # runs that waited for their windows
     rest_faults: bool  # single look-ups failed, besides the REST side as a whole
 
     @property

@@ -96,6 +96,14 @@ class GatewayState:
         self.ledger.touched.add(interaction_id)
         self._simulation.note("somebody else", interaction_id, *after)
 
+    def places(
+        self, interaction_id: str, since: float, until: float
+    ) -> list[tuple[str, str, str | None]]:
+        """Return the states and places that an interaction had in a span of time, in order."""
+        found = self._interactions[interaction_id]
+        within = [state[1:] for state in found.states if since < state[0] <= until]
+        return [found.seen(since), *within]
+
     def refuse(self, interaction_id: str) -> None:
         """Let every transfer of an interaction be rejected, for good."""
         self._refused.add(interaction_id)

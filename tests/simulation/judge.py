@@ -26,11 +26,14 @@ from tests.simulation.policy_rules import (
     begun_too_early,
     beyond_a_destinations_rate,
     failed_by_an_outage,
+    left_for_a_full_destination,
     left_outside_the_window,
+    left_when_forbidden,
     more_failed_than_promised,
     sent_after_too_many_failures,
     sent_before_others,
     stopped_by_known_failures,
+    waited_in_vain,
 )
 from tests.simulation.process import Ended
 
@@ -105,6 +108,14 @@ def _unjournalled(evidence: Evidence) -> Iterator[str]:
             yield f"{frame.message_id} left before its intent was durable"
 
 
+def _id_reused(evidence: Evidence) -> Iterator[str]:
+    """Find ids that two messages bear: an answer to one settles the other."""
+    texts: dict[str, str] = {}
+    for frame in evidence.ledger.frames:
+        if texts.setdefault(frame.message_id, frame.text) != frame.text:
+            yield f"run {frame.run}: {frame.message_id} for {frame.interaction_id}"
+
+
 def _misreported(evidence: Evidence) -> Iterator[str]:
     for run in evidence.runs:
         for row in run.rows:
@@ -146,8 +157,9 @@ def _counts_for(frame: Frame, row: TransferRecord, run: Ended, evidence: Evidenc
 
 def _miscounted(evidence: Evidence) -> Iterator[str]:
     for run in evidence.runs:
-        if len(run.rows) != len(evidence.interactions):
-            yield f"run {run.run} reports {len(run.rows)} of {len(evidence.interactions)}"
+        listed = evidence.listed.get(run.batch, len(evidence.interactions))
+        if len(run.rows) != listed:
+            yield f"run {run.run} reports {len(run.rows)} of {listed}"
         left = [
             row.key
             for row in run.rows
@@ -171,8 +183,10 @@ def _lost(evidence: Evidence) -> Iterator[str]:
 
 
 def _is_excused(evidence: Evidence, row: TransferRecord) -> bool:
-    """Skipped as already there, because of a delivery whose no was a lie."""
+    """Skipped as already there, because of a delivery whose no was a lie; or carried back."""
     moves = evidence.ledger.moves(row.interaction_id)
+    if row.reason_code == Code.REVERTED:
+        return bool(moves) and moves[-1].destination_uri != row.destination_uri
     return bool(moves) and evidence.was_lied_about(row.interaction_id)
 
 
@@ -254,6 +268,7 @@ FINDERS = {
     "moved twice": _moved_twice,
     "sent without ground": _sent_without_ground,
     "not journalled first": _unjournalled,
+    "id reused": _id_reused,
     "misreported": _misreported,
     "miscounted": _miscounted,
     "lost": _lost,
@@ -265,6 +280,9 @@ FINDERS = {
     "left behind": _left_behind,
     "stopped wrongly": _stopped_wrongly,
     "outside the window": left_outside_the_window,
+    "waited in vain": waited_in_vain,
+    "left when forbidden": left_when_forbidden,
+    "full destination": left_for_a_full_destination,
     "beyond a destination's rate": beyond_a_destinations_rate,
     "wave too early": begun_too_early,
     "after too many failures": sent_after_too_many_failures,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from runner.core.pacing.destinations import Figures
 
 
 @dataclass(slots=True)
@@ -32,6 +35,9 @@ class Frame:
     timestamp_s: float  # the message's own, seconds since the epoch
     journalled: bool  # an intent was durable when it left
     wall_s: float  # by the clock of the machine that it left
+    forbidden: str | None = None  # why nothing may leave
+    figures: Figures | None = None  # what the run was told of its destination last
+    figures_at: float = -math.inf  # and when
     fate: str = "on its way"
     was_held_up: bool = False  # in the buffer of a gateway that stalled
     effect_at: float | None = None

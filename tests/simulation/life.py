@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from runner.core.pacing.destinations import Figures
 from runner.engine.stop import StopSignal
 from tests.simulation.delivery_faults import FINE, DeliveryFaults
 from tests.simulation.simulation import Simulation
@@ -49,6 +51,9 @@ class Life:
         self.chance = simulation.chance(f"process {number}")
         self.stop_signal = StopSignal()
         self.killed_at: float | None = None
+        self.figures: dict[str, tuple[float, Figures | None]] = {}  # told last, and when
+        self.paused_until = -math.inf
+        self.stopped_by: str | None = None
         self.ended: asyncio.Future[None] = simulation.loop.create_future()
         self.mourners: list[Callable[[], None]] = []  # who learns of the process's death
         self._doom = doom
@@ -60,6 +65,12 @@ class Life:
     def is_over(self) -> bool:
         """Tell whether the process is dead."""
         return self.ended.done()
+
+    @property
+    def forbids(self) -> str | None:
+        """Why no frame of the process may leave now, in words; None: one may."""
+        is_paused = self.simulation.now < self.paused_until
+        return self.stopped_by or ("in a pause" if is_paused else None)
 
     def die(self) -> None:
         """End at once, wherever the process is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -33,19 +34,23 @@ class Place:
     def leave(self, session: int, text: str) -> Frame:
         """Write a frame into the ledger, as it leaves."""
         message, timestamp_s = read_frame(text)
-        simulation = self.gateway.simulation
+        simulation, uri = self.gateway.simulation, message["destination_uri"]
+        figures_at, figures = self.life.figures.get(uri, (-math.inf, None))
         frame = Frame(
             left_at=simulation.now,
             run=self.life.number,
             session=session,
             message_id=message["id"],
             interaction_id=message["interaction_id"],
-            destination_uri=message["destination_uri"],
+            destination_uri=uri,
             codec=message["media_matrix"]["audio"]["codec"],
             text=text,
             timestamp_s=timestamp_s,
             journalled=self.is_journalled(message["id"]),
             wall_s=self.wall(),
+            forbidden=self.life.forbids,
+            figures=figures,
+            figures_at=figures_at,
         )
         self.gateway.ledger.frames.append(frame)
         simulation.note("frame", frame.interaction_id, frame.message_id)

@@ -1,8 +1,9 @@
-"""An operator who gives a run commands at random times, and sees whether a pause holds."""
+"""An operator who gives a run commands at random times, and knows when nothing may leave it."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 
 from runner.engine.run import BatchRun
 from runner.ports.control import ControlAnswer, ControlRequest, Requester
@@ -12,10 +13,6 @@ SHARE = 0.4
 """The share of runs that are controlled."""
 
 WHO = Requester(1000, "operator")
-
-
-class PauseBroken(AssertionError):
-    """A frame left while the run was paused."""
 
 
 class Operator:
@@ -46,25 +43,30 @@ class Operator:
             case ["in-flight"]:
                 await self._ask("in-flight", str(self._chance.choice((1, 2, 4, 64, 1000))))
             case ["repeat"]:
+                asked_at = self._life.simulation.now
                 first = await self._ask("pause", for_="2s")
+                if first.is_done:
+                    self._life.paused_until = asked_at + 2
                 self._given -= 1
                 assert await self._ask("pause", for_="2s") is first
             case ["stop"]:
-                await self._ask("stop")
+                if (await self._ask("stop")).is_done:
+                    self._life.stopped_by = "after a stop"
             case ["forget"]:
-                await self._ask("pause")  # `answer_timeout` ends the run
+                await self._hold()  # `answer_timeout` ends the run
 
     async def _pause(self) -> None:
-        if not (await self._ask("pause")).is_done:
-            return
-        sent = self._sent()
-        await asyncio.sleep(self._chance.choice((0.1, 2, 10, 60)) * self._chance.random())
-        if self._sent() != sent:
-            raise PauseBroken(f"{self._sent() - sent} frames left in a pause")
-        await self._ask("resume")
+        if await self._hold():
+            await asyncio.sleep(self._chance.choice((0.1, 2, 10, 60)) * self._chance.random())
+            self._life.paused_until = -math.inf
+            await self._ask("resume")
 
-    def _sent(self) -> int:
-        return int(self._engine.commands.state()["sent"])
+    async def _hold(self) -> bool:
+        """Pause until further notice, if the run lets itself be paused."""
+        is_held = (await self._ask("pause")).is_done
+        if is_held:
+            self._life.paused_until = math.inf
+        return is_held
 
     async def _ask(
         self, command: str, value: str | None = None, for_: str | None = None

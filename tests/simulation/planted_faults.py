@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta, timezone
+from itertools import count
 from typing import Any
 
 from runner.core.errors import LookUpFailed, LookUpUnanswered
 from runner.core.frozen import frozen
 from runner.core.manifest.destinations import NO_LIMITS
+from runner.core.manifest.model import Policy
+from runner.core.manifest.recurring_window import NO_WINDOWS, Windows
 from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import Message, Reply, Request
 from runner.core.transfer.states import Event
-from runner.engine.admission import Admission
+from runner.engine.active_transfer import ActiveTransfer
+from runner.engine.admission import Admission, Slot
+from runner.engine.destinations import Destinations
 from runner.engine.failure_seats import FailureSeats
 from runner.engine.run import BatchRun, RunSpec
+from runner.engine.stop import StopSignal
 from runner.gateways.websocket.transport import Dial, Transport
 from runner.journal.sqlite.store import Store
 from runner.ports import Entry, Gateway, GatewayListener, Note
+from tests.simulation.capacity import without_figures
 from tests.simulation.delivery_faults import DeliveryFaults
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.life import Life
 from tests.simulation.process import Parts, Plan
+from tests.simulation.recurring_windows import CHANGES
 from tests.simulation.simulation import SimulatedClock
 
 
@@ -73,6 +83,12 @@ class HastyJournal(SimulatedJournal):
 
 def _id_from_the_clock(_life: Life, clock: SimulatedClock) -> Callable[[], str]:
     return lambda: str(uuid.UUID(int=int(clock.wall() * 1000), version=4))
+
+
+def _ids_from_a_sequence(_life: Life, _clock: SimulatedClock) -> Callable[[], str]:
+    """Return ids that are counted anew by each process, as by one that takes a batch over."""
+    numbers = count(1)
+    return lambda: str(uuid.UUID(int=next(numbers), version=4))
 
 
 @dataclass
@@ -209,23 +225,96 @@ class BoundlessBatch(BatchRun):
         super().__init__(replace(spec, destinations=NO_LIMITS), **parts)
 
 
+class UnobservantBatch(BatchRun):
+    """Looks at no figures of destinations."""
+
+    def __init__(self, spec: RunSpec, **parts: Any) -> None:
+        super().__init__(replace(spec, destinations=without_figures(spec.destinations)), **parts)
+
+
+class HastyDestinations(Destinations):
+    """Looks at a destination's figures when a transfer has its turn, and not again."""
+
+    def is_open(self, transfer: ActiveTransfer) -> bool:  # noqa: ARG002 - the real one's
+        """Return True."""
+        return True
+
+
+class HastyBatch(BatchRun):
+    """Sends what had its turn though its destination has filled since."""
+
+    def __init__(self, *arguments: Any, **parts: Any) -> None:
+        super().__init__(*arguments, **parts)
+        self._destinations.__class__ = HastyDestinations
+
+
+class UnstoppableAdmission(Admission):
+    """Heeds no stop once an intent is durable."""
+
+    async def write(self, slot: Slot, *arguments: Any) -> bool:
+        """Write whatever has been ordered meanwhile."""
+        self._stop_signal, real = StopSignal(), self._stop_signal
+        try:
+            return await super().write(slot, *arguments)
+        finally:
+            self._stop_signal = real
+
+
+class UnstoppableBatch(BatchRun):
+    """Sends what was under way when it was told to stop."""
+
+    def __init__(self, *arguments: Any, **parts: Any) -> None:
+        super().__init__(*arguments, **parts)
+        self._admission.__class__ = UnstoppableAdmission
+
+
+class EternalWindows(Windows):
+    """Takes windows that are open for such that never close."""
+
+    def unchanged_until(self, at_s: float) -> float:  # noqa: ARG002 - the real one's
+        """Return the end of time."""
+        return math.inf
+
+
+def _never_closing(policy: Policy) -> Policy:
+    return replace(policy, windows=EternalWindows(policy.windows.rules))
+
+
+def _without_clock_changes(policy: Policy) -> Policy:
+    """Read the clocks of a zone as they were before they changed."""
+    rules = [
+        replace(rule, zone=timezone(timedelta(seconds=CHANGES[str(rule.zone)].before_s)))
+        for rule in policy.windows.rules
+    ]
+    return replace(policy, windows=Windows(tuple(rules)))
+
+
 PLANTED: Mapping[str, Parts] = {
     "blind resend": Parts(promise=_dedupes_in_hope),
     "blind resend by the next run": Parts(store=ForgetfulStore),
     "query, then resend": Parts(promise=_without_fence),
     "intent after send": Parts(journal=HastyJournal),
     "id from the clock": Parts(new_id=_id_from_the_clock),
+    "ids from a sequence": Parts(new_id=_ids_from_a_sequence),
     "id reused after rate_limited": Parts(
         gateway=ReusingGateway, delivery_faults=DeliveryFaults.stuttering
     ),
     "plan before lock": Parts(plans_early=True),
     "second reader": Parts(dial=_second_reader),
     "window not heeded": Parts(policy=lambda policy: replace(policy, window=None)),
+    "recurring windows not heeded": Parts(
+        policy=lambda policy: replace(policy, windows=NO_WINDOWS)
+    ),
+    "windows that never close": Parts(policy=_never_closing),
+    "clocks that never change": Parts(policy=_without_clock_changes),
     "everything in one wave": Parts(policy=lambda policy: replace(policy, waves=())),
     "failures not counted": Parts(policy=lambda policy: replace(policy, max_failures=None)),
     "no seats": Parts(batch=UnseatedBatch, delivery_faults=DeliveryFaults.refusing),
     "rates of destinations not kept": Parts(batch=BoundlessBatch),
     "pauses not heeded": Parts(batch=RestlessBatch),
+    "stops not heeded": Parts(batch=UnstoppableBatch),
+    "figures not looked at": Parts(batch=UnobservantBatch),
+    "figures not looked at again": Parts(batch=HastyBatch),
     "failed rows in their old place": Parts(plan=_in_the_manifests_order),
     "known failures counted anew": Parts(
         plan=_without_codes, delivery_faults=DeliveryFaults.refusing
@@ -234,3 +323,12 @@ PLANTED: Mapping[str, Parts] = {
         gateway=ImpatientGateway, delivery_faults=DeliveryFaults.down_at_times
     ),
 }
+
+UNDO_PLANTED: Mapping[str, Parts] = {
+    "undos not remembered": Parts(reverts=lambda _run_id: None),
+    "expected places not looked at": Parts(
+        return_row=lambda row: replace(row, expected_destination_uri=None)
+    ),
+    "undo of what is in doubt": Parts(store=ForgetfulStore),
+}
+"""As `PLANTED`, in worlds in which a run is undone."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from runner.core.pacing.waves import (
@@ -18,8 +19,11 @@ from runner.core.pacing.waves import (
 )
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Code
-from tests.simulation.evidence import Evidence
+from tests.simulation.capacity import LEAST_ON_QUEUE, MOST_WAITING, PRESENT
+from tests.simulation.evidence import NEGATIVE, POSITIVE, TOO_FAST, Evidence, first_read
+from tests.simulation.ledger import Frame
 from tests.simulation.process import Course
+from tests.simulation.recurring_windows import are_open
 
 FINAL = frozenset({"transferred", "rejected", "skipped", "failed"})
 FAILED = frozenset({"rejected", "failed"})
@@ -32,9 +36,65 @@ BEGINNINGS = frozenset({"intent", "repeated"})
 def left_outside_the_window(evidence: Evidence) -> Iterator[str]:
     """Find frames that left when, by the clock of their machine, the window was shut."""
     for frame in evidence.ledger.frames:
-        window = evidence.courses[frame.run].policy.window
-        if window is not None and not window.is_open(frame.wall_s):
-            yield f"run {frame.run}: {frame.message_id} at {frame.wall_s:.6f}, {window}"
+        policy = evidence.courses[frame.run].policy
+        if policy.window is not None and not policy.window.is_open(frame.wall_s):
+            yield f"run {frame.run}: {frame.message_id} at {frame.wall_s:.6f}, {policy.window}"
+        if not are_open(policy.windows, frame.wall_s):
+            yield f"run {frame.run}: {frame.message_id} at {frame.wall_s:.6f}, {policy.windows}"
+
+
+def waited_in_vain(evidence: Evidence) -> Iterator[str]:
+    """Find runs that waited for their windows until those were not open."""
+    for waited in evidence.waited:
+        if not are_open(waited.windows, waited.wall_s):
+            yield f"run {waited.run}: until {waited.wall_s:.6f}, {waited.windows}"
+
+
+def left_when_forbidden(evidence: Evidence) -> Iterator[str]:
+    """Find frames that left in a pause, or after the run was told to stop."""
+    for frame in evidence.ledger.frames:
+        if frame.forbidden is not None:
+            yield f"run {frame.run}: {frame.message_id} {frame.forbidden}"
+
+
+def left_for_a_full_destination(evidence: Evidence) -> Iterator[str]:
+    """Find frames that left while what the run was told last shut their destination (`while`)."""
+    for frame in evidence.ledger.frames:
+        for entry in evidence.courses[frame.run].capacity.entries:
+            if entry.observes and (
+                why := _why_full(evidence, frame, {*entry.bounds, *entry.states})
+            ):
+                yield f"run {frame.run}: {frame.message_id} to {frame.destination_uri}: {why}"
+
+
+def _why_full(evidence: Evidence, frame: Frame, looked_at: set[str]) -> str | None:
+    figures = frame.figures or {}
+    if looked_at - figures.keys():
+        return f"{sorted(looked_at - figures.keys())} are not known"
+    waiting = float(figures.get("waiting") or 0.0) + _not_counted_yet(evidence, frame)
+    if "waiting" in looked_at and waiting > MOST_WAITING:
+        return f"{waiting:g} wait"
+    if "on_queue" in looked_at and float(figures["on_queue"] or 0.0) < LEAST_ON_QUEUE:
+        return f"{figures['on_queue']} are on queue"
+    if "presence" in looked_at and figures["presence"] != PRESENT:
+        return f"is {figures['presence']}"
+    return None
+
+
+def _not_counted_yet(evidence: Evidence, frame: Frame) -> int:
+    """Return how many the run moved there, or is moving, that the figures surely do not count."""
+    within_s = evidence.orders.policy.negotiation_timeout_s - 0.5
+    found = set[str]()
+    for other in evidence.ledger.frames:
+        if other is frame:
+            break  # they are in the order in which they left
+        done = first_read(other, POSITIVE)
+        is_ours = (other.run, other.destination_uri) == (frame.run, frame.destination_uri)
+        if is_ours and done is not None and frame.figures_at < done <= other.left_at + within_s:
+            no = first_read(other, NEGATIVE | {TOO_FAST})
+            if no is None and {answer.session for answer in other.answers} <= {other.session, None}:
+                found.add(other.interaction_id)
+    return len(found - {frame.interaction_id})
 
 
 def beyond_a_destinations_rate(evidence: Evidence, *, late_s: float = 0.0) -> Iterator[str]:
@@ -176,8 +236,10 @@ class Retold:
             self.too_early.append(f"run {self.run}: wave {wave} was not healthy")
 
 
-def _retold(evidence: Evidence) -> Iterator[Retold]:
-    """Yield every run that the journal knows, retold to its end."""
+@lru_cache(maxsize=1)
+def _retold(evidence: Evidence) -> Sequence[Retold]:
+    """Return every run that the journal knows, retold to its end."""
+    found = []
     with closing(sqlite3.connect(evidence.orders.journal)) as connection:
         for number, name in connection.execute("SELECT no, id FROM runs").fetchall():
             run = int(name.removeprefix("run-"))
@@ -189,4 +251,5 @@ def _retold(evidence: Evidence) -> Iterator[Retold]:
                 "SELECT body FROM events WHERE run = ? ORDER BY seq", [number]
             ):
                 told.take(json.loads(body))
-            yield told
+            found.append(told)
+    return found

@@ -25,7 +25,7 @@ from runner.core.transfer.doubt_evidence import Promise
 from runner.core.transfer.frozen_plan import FrozenPlan, FrozenRow
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import SENDS, Decision
-from runner.core.transfer.rows import PlannedRow
+from runner.core.transfer.rows import PlannedRow, TransferRow
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
@@ -79,6 +79,7 @@ class Course:
     sends: Sequence[int]
     failed_as: Mapping[int, str] = field(default_factory=dict)  # the codes of earlier failures
     destinations: tuple[str, ...] = ()
+    capacity: DestinationTable = NO_LIMITS
 
     @property
     def failed_before(self) -> int:
@@ -101,6 +102,8 @@ class Parts:
     delivery_faults: Callable[[random.Random], DeliveryFaults] = DeliveryFaults.drawn
     policy: Callable[[Policy], Policy] = lambda policy: policy
     plan: Callable[[Plan], Plan] = lambda plan: plan
+    reverts: Callable[[str | None], str | None] = lambda run_id: run_id  # as the journal has it
+    return_row: Callable[[TransferRow], TransferRow] = lambda row: row  # of an undo
     batch: type[BatchRun] = BatchRun
     so_far: Callable[[BatchSoFar | None], BatchSoFar | None] = lambda so_far: so_far
     plans_early: bool = False  # before the run that holds the lock has ended
@@ -236,7 +239,7 @@ class Process:
     ) -> Ended:
         began_at = self._simulation.now
         with self._opened() as (store, reader):
-            record = self._record(batch)
+            record = self._record(batch, self._parts.reverts(selection.reverts))
             continues: dict[str, Any] = {} if self.hand_over is None else self.hand_over.continues
             store.begin_run(record.id, asdict(record), at=self.clock.wall(), **continues)
             await self._may_die()
@@ -246,7 +249,7 @@ class Process:
                 plan, self._so_far = self.hand_over.planned(staging, self._orders.journal)
             if plan is None:
                 plan = planned(staging, self._orders.journal, selection)
-            self.course = _course(self._orders.policy, plan)
+            self.course = _course(self._orders, plan)
             plan = self._parts.plan(plan)
             store.store_plan(plan)
             if self.hand_over is not None:
@@ -272,13 +275,13 @@ class Process:
         finally:
             store.close()
 
-    def _record(self, batch: str) -> RunRecord:
+    def _record(self, batch: str, reverts: str | None) -> RunRecord:
         return RunRecord(
             id=f"run-{self.life.number}", batch=batch, environment="simulated",
             driver="interaction-websocket", gateway="gateway",
             started_at=timestamp(self.clock.wall()), finished_at=None, outcome="unfinished",
             exit_code=0, runner_version="0", host="host", user="user", labels={},
-            manifest_path="manifest.yaml", manifest_sha256="0" * 64, options={},
+            manifest_path="manifest.yaml", manifest_sha256="0" * 64, options={}, reverts=reverts,
         )  # fmt: skip
 
     async def _carry(self, store: Store, reader: Reader, batch: str) -> RunEnd:
@@ -378,7 +381,7 @@ class Process:
         )  # fmt: skip
 
 
-def _course(policy: Policy, plan: Plan) -> Course:
+def _course(orders: Orders, plan: Plan) -> Course:
     """Return what a plan is to send, in order."""
     sends = sorted(
         (row for row, verdict in plan if verdict.action in SENDS),
@@ -386,7 +389,8 @@ def _course(policy: Policy, plan: Plan) -> Course:
     )
     failed_as = {row.n: row.failed_as for row in sends if row.failed_as is not None}
     destinations = tuple(dict.fromkeys(row.destination_uri for row in sends))
-    return Course(policy, [row.n for row in sends], failed_as, destinations)
+    numbers = [row.n for row in sends]
+    return Course(orders.policy, numbers, failed_as, destinations, orders.capacity)
 
 
 def planned(staging: Staging, journal: Path, selection: Selection) -> Plan:

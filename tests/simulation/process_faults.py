@@ -42,6 +42,7 @@ class ProcessFaults:
         if not self._life.is_over:
             self._life.simulation.note("SIGTERM")
             self._life.stop_signal.set(ExitCode.TERMINATED, "stopped by SIGTERM")
+            self._life.stopped_by = "after SIGTERM"
 
     def _stop(self) -> None:
         self._life.simulation.stall(self._chance.choice((0.3, 2, 12, 60)))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from runner.app.wait_for_window import pauses
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Policy
 from runner.staging.rows import Selection, Staging
@@ -44,6 +45,7 @@ from tests.simulation.process import (
     planned,
 )
 from tests.simulation.process_faults import LARGEST_STEP_S, ProcessFaults
+from tests.simulation.recurring_windows import Waited, draw_windows
 from tests.simulation.simulation import SimulatedClock, SimulatedLoop, Simulation
 from tests.simulation.sockets import SocketServer
 
@@ -52,6 +54,12 @@ FINE_RUNS = 4
 
 DRAINED_S = STALL_LIMIT_S + 2 * SLOWEST_S + 20
 """After which nothing that any process sent is on its way any more."""
+
+WINDOWS_SHARE = 0.25
+"""The share of worlds in which runs have recurring windows."""
+
+LONGEST_WAIT_S = 200.0
+"""How long a run waits for its windows at most."""
 
 SOCKETS_EVERY = 4
 """Every so many seeds the network is the real `websockets` library; else it is a pipe."""
@@ -63,6 +71,7 @@ STOPS = {
     "above max_failures": "stopped by failures",
     "the window (policy.window) opens": "too early for its window",
     "the window (policy.window) closed": "stopped by its window",
+    "the windows (policy.windows)": "outside its windows",
     "destination full": "stopped by a full destination",
     "answered no look-up for": "stopped by an outage",
 }
@@ -108,6 +117,10 @@ class Scenario:
         self._deaths: dict[int, float] = {}
         self._courses: dict[int, Course] = {}
         self._course_chance = simulation.chance("course")
+        self._window_chance = simulation.chance("windows")
+        self._has_windows = self._window_chance.random() < WINDOWS_SHARE
+        self._waited: list[Waited] = []
+        self._listed: dict[str, int] = {}
         self._runs = 0
         self._boots = 0
         self._booted_at = 0.0
@@ -161,7 +174,9 @@ class Scenario:
         life = Life(self._simulation, doom, self._runs, self._gateway.delivery_faults)
         clock, orders = self._clock(), self._orders
         if life.delivery_faults is not FINE:  # on a fine day everybody is to be moved
-            orders = replace(orders, policy=self._course_of(orders.policy, clock.wall()))
+            policy = self._course_of(orders.policy, clock.wall())
+            orders = replace(orders, policy=policy)
+            await self._wait(policy, clock)
         else:
             orders = replace(orders, capacity=without_figures(orders.capacity))
         process = Process(
@@ -190,7 +205,29 @@ class Scenario:
 
     def _course_of(self, policy: Policy, wall_s: float) -> Policy:
         """Draw how far a run may go."""
-        return draw_course(self._course_chance, policy, wall_s)
+        course = draw_course(self._course_chance, policy, wall_s)
+        if not self._has_windows:
+            return course
+        return replace(course, windows=draw_windows(self._window_chance, wall_s))
+
+    async def _wait(self, policy: Policy, clock: SimulatedClock) -> None:
+        """Let a run that has windows begin near the end of a minute, or wait for them (`--wait`)."""
+        if not policy.windows:
+            return
+        await asyncio.sleep((self._window_chance.uniform(57, 60) - clock.wall()) % 60)
+        if self._window_chance.random() < 0.6:
+            return
+        has_waited, followed = False, self._parts.policy(policy)
+        for pause_s in pauses(
+            lambda: followed.shut_until_s(clock.wall()),
+            clock.wall,
+            LONGEST_WAIT_S,
+            lambda words: self._simulation.note("waits", words),
+        ):
+            has_waited = True
+            await asyncio.sleep(pause_s)
+        if has_waited and policy.window is None:
+            self._waited.append(Waited(self._runs, policy.windows, clock.wall()))
 
     def _note_why(self, ended: Ended) -> None:
         for words, kind in STOPS.items():
@@ -226,6 +263,8 @@ class Scenario:
             wall=self._gateway.gateway_state.wall() - self._simulation.now,
             stalled_s=self._simulation.stalled_s,
             rest_faults=self._rest_faults,
+            waited=self._waited,
+            listed=self._listed,
         )
 
     def _tell_what_is_given(self, delivery_faults: object) -> None:
