@@ -205,6 +205,7 @@ def _spec_of(batch: PlannedBatch, gates: Gates | None) -> RunSpec:
         observed=observed,
         sends=batch.staging.sends_to(observed[:MOST_DESTINATIONS]),
         handle_s=handle_s_of(manifest)[0],
+        pace=batch.history.pace_left(),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Self
 
 from runner.core.manifest.model import Limits
 from runner.core.pacing.circuit_breaker import BreakerPolicy, RetryBudget
+from runner.core.pacing.pace_left import FULL_PACE, HELD_OFF, SLOWED_DOWN, PaceLeft
 from runner.core.pacing.rate import (
     AdaptiveRate,
     Bucket,
@@ -54,6 +55,10 @@ SHORTEST_LEAD_S = 0.02
 
 READY_S = 2.0
 """How many seconds' worth of transfers are looked up ahead of their turn."""
+
+
+def _nowhere(_event: str, **_fields: object) -> None:
+    """Keep no note."""
 
 
 class Slot:
@@ -131,7 +136,14 @@ class Admission:
         total_kbps: float | None = None,
         in_window: Callable[[], bool] = lambda: True,
         may_write: Callable[[], bool] = lambda: True,
+        pace: PaceLeft = FULL_PACE,
+        note: Callable[..., None] = _nowhere,
     ) -> None:
+        """Name the collaborators; `pace` is what the gateway asked of earlier runs.
+
+        `note` makes durable what it asks of this one.
+        """
+        self._note = note
         self._in_window = in_window
         self._may_write = may_write  # by the journal's lease
         self._total_kbps = total_kbps
@@ -150,14 +162,18 @@ class Admission:
         self.look_ups = LookUpCircuit(breaker, clock, metrics, stop_signal)
         self._budget = RetryBudget()
         self.preparing = asyncio.Semaphore(self.ahead)
-        self._pace = AdaptiveRate.at_limit(limits.rate_per_s)
-        self._bucket = self._fresh_bucket(limits.rate_per_s)
+        self._pace = pace.rate(limits.rate_per_s, now=clock.now(), wall_s=clock.wall())
+        self._bucket = self._fresh_bucket(self._pace.rate_per_s)
         self._written = _log_of(limits)
         self._unwritten = 0  # slots whose frame has not left yet
         self._commit_s = 0.0
         self._held_off_until = 0.0
         self._held_off_why = ""
-        metrics.rate_per_s = limits.rate_per_s
+        metrics.rate_per_s = self._pace.rate_per_s
+        if self._pace.rate_per_s != limits.rate_per_s:
+            self._add_event(TimelineEventKind.SLOWED, self._pace.rate_per_s, "asked_before")
+        if pace.hold_off is not None and (left_s := pace.hold_off.left_s(clock.wall())) > 0:
+            self._hold_until(left_s, pace.hold_off.why)
         self._holds: dict[str, str] = {}
 
     @property
@@ -303,6 +319,8 @@ class Admission:
         self._repace(before)
         if self._pace.rate_per_s != before.rate_per_s:
             self._add_event(TimelineEventKind.SLOWED, self._pace.rate_per_s, why)
+            rates = {"rate_per_s": self._pace.rate_per_s, "base_per_s": self._pace.base_per_s}
+            self._note(SLOWED_DOWN, **rates, why=why)
 
     def raise_rate(self) -> None:
         """Raise the rate one step if a second has passed."""
@@ -315,10 +333,17 @@ class Admission:
 
     def hold_off(self, wait_s: float, why: str) -> None:
         """Let nothing leave for `wait_s` seconds: the gateway asked for it."""
+        if self._hold_until(wait_s, why):
+            self._note(HELD_OFF, wait_s=wait_s, why=why)
+
+    def _hold_until(self, wait_s: float, why: str) -> bool:
+        """Let nothing leave for so long; False: it already may not."""
         until = self._clock.now() + wait_s
-        if until > self._held_off_until:
+        is_later = until > self._held_off_until
+        if is_later:
             self._held_off_until, self._held_off_why = until, why
             self._add_event(TimelineEventKind.PAUSED, wait_s, why)
+        return is_later
 
     def _add_event(
         self, kind: TimelineEventKind, value: float | None = None, reason: str | None = None

@@ -18,6 +18,7 @@ from runner.core.manifest.model import Limits
 from runner.core.number_text import counted
 from runner.core.pacing.batch_so_far import BatchSoFar
 from runner.core.pacing.destinations import Figures as CapacityFigures
+from runner.core.pacing.pace_left import FULL_PACE, PaceLeft
 from runner.core.pacing.waves import most_failures
 from runner.core.pacing.what_if import ASSUMED_HANDLE_S, what_if
 from runner.core.records.recent_failures import stage_of
@@ -88,6 +89,7 @@ class RunSpec:
     observed: Sequence[str] = ()  # the destinations that have to be observed
     sends: Mapping[str, int] = field(default_factory=dict)  # transfers to each of these
     handle_s: float = ASSUMED_HANDLE_S  # how long an agent serves an interaction
+    pace: PaceLeft = FULL_PACE  # what the gateway asked of earlier runs
 
     @property
     def batch_total(self) -> int:
@@ -140,6 +142,8 @@ class BatchRun:
             seats=seats,
             so_far=spec.so_far,
         )
+        self._background = asyncio.TaskGroup()  # notes and late replies
+        notes = AuditNotes(journal, clock, stop_signal, self._background)
         self._admission = Admission(
             gateway,
             spec.limits,
@@ -150,9 +154,9 @@ class BatchRun:
             total_kbps=spec.total_kbps,
             in_window=self._rollout.in_window,
             may_write=journal.may_write,
+            pace=spec.pace,
+            note=notes.add,
         )
-        self._background = asyncio.TaskGroup()  # notes and late replies
-        notes = AuditNotes(journal, clock, stop_signal, self._background)
         self._destination_metrics = DestinationMetrics(clock.now(), self._forecast_s)
         self._destinations = Destinations(
             spec.destinations,

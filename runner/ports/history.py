@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from runner.core.control import CommandName
 from runner.core.frozen import frozen
 from runner.core.pacing.batch_so_far import EarlierRuns
+from runner.core.pacing.pace_left import PaceLeft
 from runner.core.records.run_record import AuditEntry, ReportSource, RunRecord
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import Claim
@@ -206,6 +207,9 @@ class History(ClaimSource, EventSource, Protocol):
 
     def earlier_runs(self, first: int) -> EarlierRuns:
         """Return what the run with this number, and those that continue its batch, have done."""
+
+    def pace_left(self) -> PaceLeft:
+        """Return what the gateway last asked of earlier runs: a lower rate, a wait."""
 
     # Doubts
 

@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from runner.core.frozen import frozen
+from runner.core.pacing.pace_left import HELD_OFF, SLOWED_DOWN
 from runner.core.transfer.doubt_evidence import Baseline, SendClocks
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event, State
@@ -69,6 +70,8 @@ class Note:
     WAVE_BEGUN: ClassVar = "wave begun"
     CONTROL: ClassVar = "control"
     PAUSE_ENDED: ClassVar = "pause ended"
+    SLOWED_DOWN: ClassVar = SLOWED_DOWN
+    HELD_OFF: ClassVar = HELD_OFF
     GATE: ClassVar = "gate"
     WAVE_HELD: ClassVar = "wave held"
     DESTINATION_FULL: ClassVar = "destination full; its transfers wait"

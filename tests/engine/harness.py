@@ -12,6 +12,7 @@ from runner.core.manifest.destinations import NO_LIMITS, DestinationTable
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Callback, Limits, Policy
 from runner.core.pacing.batch_so_far import BatchSoFar
+from runner.core.pacing.pace_left import FULL_PACE, PaceLeft
 from runner.core.records.run_record import Figures
 from runner.core.transfer.message import Compose, Message
 from runner.core.transfer.rows import PlannedRow
@@ -102,6 +103,7 @@ def run_batch(
     so_far: BatchSoFar | None = None,
     destinations: DestinationTable = NO_LIMITS,
     observed: Sequence[str] = (),
+    pace: PaceLeft = FULL_PACE,
     longest_s: float = 3600,
 ) -> Run:
     """Carry a plan out to its end; `answers` are given to each interaction's deliveries in turn."""
@@ -131,6 +133,7 @@ def run_batch(
         so_far=so_far,
         destinations=destinations,
         observed=observed,
+        pace=pace,
     )
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(

@@ -10,6 +10,7 @@ from runner.core.errors import GatewayError, StorageError
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
 from runner.core.pacing.circuit_breaker import BreakerPolicy
+from runner.core.pacing.pace_left import HoldOff, PaceLeft, Slowdown
 from runner.core.transfer.message import Draft, GatewayNote, Message, Unfit
 from runner.core.transfer.states import Event, State
 from runner.engine.rules import Rules
@@ -18,6 +19,7 @@ from runner.gateways.interaction_transfer.protocol.request import build_message
 from runner.ports import Entry, Note
 from runner.testing.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
 from runner.testing.journal import FakeJournal
+from runner.testing.loop_clock import WALL_S
 from tests.core.pacing.measures import most_in_a_second
 from tests.engine.builders import HD, NARROW, NO_PREFLIGHT, rows
 from tests.engine.harness import Run, after, run_batch
@@ -125,6 +127,34 @@ def test_retry_after_is_obeyed_by_everyone():
     run = run_batch(50, script=script, limits=Limits(rate_per_s=10))
     (gap,) = [b - a for a, b in pairwise(run.times) if b - a > 1]
     assert 29.9 < gap < 31
+
+
+def test_what_the_gateway_asked_an_earlier_run_holds_for_this_one():
+    left = PaceLeft(Slowdown(WALL_S - 1, 2.0, 16.0), HoldOff(WALL_S - 5, 30.0, "retry_after"))
+    run = run_batch(12, limits=Limits(rate_per_s=16), pace=left)
+    assert 25 <= run.times[0] < 26
+    assert run.noted("held off") == []  # it was written down when it was asked
+    turns = [(event.turn, round(event.value or 0)) for event in run.ending.figures.story[:2]]
+    assert turns == [("slowed", 4), ("paused", 25)]
+
+
+def test_a_run_after_a_killed_one_begins_at_the_rate_that_was_left():
+    run = run_batch(12, limits=Limits(rate_per_s=16), pace=PaceLeft(Slowdown(WALL_S, 2.0, 16.0)))
+    assert run.times[0] >= 0.5
+    assert sum(at < 1 for at in run.times) == 1  # 2/s, then 4/s, 6/s
+    assert sum(at < 2 for at in run.times) <= 5
+
+
+def test_what_the_gateway_asks_for_is_written_down_for_the_next_run():
+    run = run_batch(
+        3, Answer("rate_limited", retry_after_s=30), CARRIED_OUT, limits=Limits(rate_per_s=8)
+    )
+    assert run.noted("slowed down")[0] == {
+        "rate_per_s": 4.0,
+        "base_per_s": 8,
+        "why": "rate_limited",
+    }
+    assert run.noted("held off")[0] == {"wait_s": 30, "why": "retry_after"}
 
 
 def test_a_pause_that_the_rest_side_asks_for_holds_frames_too():

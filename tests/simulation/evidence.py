@@ -45,6 +45,7 @@ class Evidence:
     stalled_s: float  # for how long processes were stopped
     listed: Mapping[str, int]  # rows of batches that do not list every interaction
     waited: Sequence[Waited]  # runs that waited for their windows
+    sets_clocks: bool  # wall clocks were set
     rest_faults: bool  # single look-ups failed, besides the REST side as a whole
 
     @property

@@ -17,6 +17,7 @@ from runner.core.frozen import frozen
 from runner.core.manifest.destinations import NO_LIMITS
 from runner.core.manifest.model import Policy
 from runner.core.manifest.recurring_window import NO_WINDOWS, Windows
+from runner.core.pacing.pace_left import FULL_PACE
 from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import Message, Reply, Request
@@ -315,6 +316,9 @@ PLANTED: Mapping[str, Parts] = {
     "stops not heeded": Parts(batch=UnstoppableBatch),
     "figures not looked at": Parts(batch=UnobservantBatch),
     "figures not looked at again": Parts(batch=HastyBatch),
+    "forgets what an earlier run was asked": Parts(
+        pace=lambda _left: FULL_PACE, delivery_faults=DeliveryFaults.stuttering
+    ),
     "failed rows in their old place": Parts(plan=_in_the_manifests_order),
     "known failures counted anew": Parts(
         plan=_without_codes, delivery_faults=DeliveryFaults.refusing

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from runner.app.name_resolution import DirectoryAnswers, resolve_names
+from runner.core.pacing.pace_left import PaceLeft
 from runner.core.transfer.message import Compose, Request
 from runner.engine.run import RunSpec
 from runner.gateways.genesys_cloud.directory import GenesysDirectory
@@ -93,8 +94,8 @@ class PlatformProcess(Process):
     def _transport(self, spot: Spot) -> httpx.AsyncBaseTransport:
         return self._parts.transport(HttpSide(spot))
 
-    def _spec_of(self, batch: str, sends: int) -> RunSpec:
-        spec = super()._spec_of(batch, sends)
+    def _spec_of(self, batch: str, sends: int, pace: PaceLeft) -> RunSpec:
+        spec = super()._spec_of(batch, sends, pace)
         policy = spec.rules.policy  # the engine waits as long as the driver may need
         waits_s = max(policy.negotiation_timeout_s, policy.outcome_timeout_s)
         policy = replace(policy, negotiation_timeout_s=waits_s)

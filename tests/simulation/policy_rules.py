@@ -30,6 +30,9 @@ FAILED = frozenset({"rejected", "failed"})
 WINDOW = 4
 """The window of a destination's rate, in intervals."""
 
+EARLY_S = 0.01
+"""What is lost when a moment is written down to the millisecond."""
+
 BEGINNINGS = frozenset({"intent", "repeated"})
 
 
@@ -48,6 +51,25 @@ def waited_in_vain(evidence: Evidence) -> Iterator[str]:
     for waited in evidence.waited:
         if not are_open(waited.windows, waited.wall_s):
             yield f"run {waited.run}: until {waited.wall_s:.6f}, {waited.windows}"
+
+
+def left_before_retry_after(evidence: Evidence) -> Iterator[str]:
+    """Find frames that left while the gateway had asked an earlier run, which knew it, to wait."""
+    if evidence.sets_clocks:
+        return  # a wait is kept by the clocks of two processes
+    asked = [
+        (answer.read_at + answer.retry_after_s, answer)
+        for frame in evidence.ledger.frames
+        for answer in frame.answers
+        if answer.status == TOO_FAST and answer.retry_after_s and evidence.was_heeded(answer)
+        if answer.read_at is not None and answer.session == frame.session
+        and answer.read_at < frame.left_at + evidence.orders.policy.negotiation_timeout_s - 0.5
+    ]  # fmt: skip
+    for frame in evidence.ledger.frames:
+        for until, answer in asked:
+            read_at, reader = answer.read_at or 0.0, answer.reader or 0
+            if reader < frame.run and read_at < frame.left_at < until - EARLY_S:
+                yield f"run {frame.run}: {frame.message_id} {until - frame.left_at:.3f} s before"
 
 
 def left_when_forbidden(evidence: Evidence) -> Iterator[str]:

@@ -17,6 +17,7 @@ from runner.core.exit_code import ExitCode, exit_code
 from runner.core.manifest.destinations import NO_LIMITS, DestinationTable
 from runner.core.manifest.model import Callback, Environment, Policy
 from runner.core.pacing.batch_so_far import BatchSoFar, batch_so_far
+from runner.core.pacing.pace_left import PaceLeft
 from runner.core.records.run_record import Figures, RunRecord, TransferRecord
 from runner.core.records.summary import summarize
 from runner.core.timestamps import timestamp
@@ -102,6 +103,7 @@ class Parts:
     delivery_faults: Callable[[random.Random], DeliveryFaults] = DeliveryFaults.drawn
     policy: Callable[[Policy], Policy] = lambda policy: policy
     plan: Callable[[Plan], Plan] = lambda plan: plan
+    pace: Callable[[PaceLeft], PaceLeft] = lambda left: left
     reverts: Callable[[str | None], str | None] = lambda run_id: run_id  # as the journal has it
     return_row: Callable[[TransferRow], TransferRow] = lambda row: row  # of an undo
     batch: type[BatchRun] = BatchRun
@@ -291,7 +293,7 @@ class Process:
         life = self.life
         journal = self._parts.journal(store, reader, life)
         engine = self._parts.batch(
-            self._spec_of(batch, sends),
+            self._spec_of(batch, sends, self._parts.pace(reader.pace_left())),
             gateway=self._parts.gateway(self._adapter(reader)),
             journal=journal,
             clock=self.clock,
@@ -314,7 +316,7 @@ class Process:
         with suppress(asyncio.CancelledError):
             await operator
 
-    def _spec_of(self, batch: str, sends: int) -> RunSpec:
+    def _spec_of(self, batch: str, sends: int, pace: PaceLeft) -> RunSpec:
         orders = self._orders
         return RunSpec(
             total=sends,
@@ -327,6 +329,7 @@ class Process:
             so_far=self._parts.so_far(self._so_far),
             destinations=orders.capacity,
             observed=orders.capacity.observed(self.course.destinations),
+            pace=pace,
         )
 
     def _notices(self, batch: str) -> CallbackFactory:

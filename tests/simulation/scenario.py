@@ -103,6 +103,7 @@ class Scenario:
         if self._promised.dedupes_s is not None and self._promised.dedupes_s < STALL_LIMIT_S / 0.1:
             # Ids are kept for so short a time that a frame must not be held up on its way.
             delivery_faults = replace(delivery_faults, gateway_stalls=0.0, stops_at_send=0.0)
+        self._sets_clocks = delivery_faults.steps > 0
         self._rest_faults = delivery_faults.rest_faults > 0
         skew_s = self._chance.choice((0, 0, -3, 3))
         self._gateway = Gateway(simulation, delivery_faults, self._promised, skew_s=skew_s)
@@ -263,6 +264,7 @@ class Scenario:
             wall=self._gateway.gateway_state.wall() - self._simulation.now,
             stalled_s=self._simulation.stalled_s,
             rest_faults=self._rest_faults,
+            sets_clocks=self._sets_clocks,
             waited=self._waited,
             listed=self._listed,
         )

@@ -178,6 +178,11 @@ BATCH_EVENTS = (
     "SELECT run, body FROM runner.events WHERE lane = %(lane)s AND run >= %(first)s"
     " AND body::json->>'event' = ANY(%(names)s) ORDER BY seq"
 )
+PACE_EVENTS = (
+    "SELECT body FROM runner.events WHERE lane = %(lane)s"
+    " AND seq > (SELECT seq FROM runner.lanes WHERE lane = %(lane)s) - %(most)s"
+    " AND body::json->>'event' = ANY(%(names)s) ORDER BY seq"
+)
 BATCH_TRANSFERS = (
     "SELECT run, id, interaction, state, reason_code FROM runner.transfers"
     " WHERE lane = %(lane)s AND run >= %(first)s ORDER BY id"

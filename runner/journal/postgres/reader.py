@@ -14,6 +14,8 @@ import psycopg
 from runner.core.errors import StorageError, UsageError
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.pacing.batch_so_far import EarlierRuns
+from runner.core.pacing.pace_left import EVENTS as PACE_EVENTS
+from runner.core.pacing.pace_left import LATEST_EVENTS, PaceLeft, pace_left
 from runner.core.records.audit_chain import GENESIS
 from runner.core.records.row_codec import PLANNED_ROW
 from runner.core.records.run_record import AuditEntry, Figures, ReportSource, RunRecord
@@ -243,6 +245,11 @@ class Reader:
             self._rows(sql.BATCH_EVENTS, first=first, names=list(EVENTS)),
             self._rows(sql.BATCH_TRANSFERS, first=first),
         )
+
+    def pace_left(self) -> PaceLeft:
+        """Return what the gateway last asked of earlier runs: a lower rate, a wait."""
+        rows = self._rows(sql.PACE_EVENTS, names=list(PACE_EVENTS), most=LATEST_EVENTS)
+        return pace_left(json.loads(body) for (body,) in rows)
 
     # Doubts
 

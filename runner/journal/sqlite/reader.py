@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 from runner.core.errors import UsageError
 from runner.core.pacing.batch_so_far import EarlierRuns
+from runner.core.pacing.pace_left import EVENTS as PACE_EVENTS
+from runner.core.pacing.pace_left import LATEST_EVENTS, PaceLeft, pace_left
 from runner.core.records.audit_chain import GENESIS
 from runner.core.records.row_codec import PLANNED_ROW
 from runner.core.records.run_record import AuditEntry, Figures, ReportSource, RunRecord
@@ -291,6 +293,16 @@ class Reader:
                 first,
             ),
         )
+
+    def pace_left(self) -> PaceLeft:
+        """Return what the gateway last asked of earlier runs: a lower rate, a wait."""
+        rows = self._rows(
+            "SELECT body FROM events WHERE seq > (SELECT max(seq) FROM events) - ?"
+            " AND json_extract(body, '$.event') IN (SELECT value FROM json_each(?)) ORDER BY seq",
+            LATEST_EVENTS,
+            json.dumps(PACE_EVENTS),
+        )
+        return pace_left(json.loads(body) for (body,) in rows)
 
     def heads_before_runs(self) -> list[ChainPosition]:
         """Return where each run begins in the chain, oldest first."""

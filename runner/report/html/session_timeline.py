@@ -31,6 +31,7 @@ _CODES = {
 }
 _WHY = {
     "rate_limited": "the gateway answered that frames come too fast",
+    "asked_before": "the gateway asked an earlier run for it",
     "retry_after": "the gateway asked for it (Retry-After)",
 }
 

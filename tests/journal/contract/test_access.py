@@ -9,6 +9,7 @@ import pytest
 
 from runner.core.errors import Locked, StorageError, UsageError
 from runner.core.journal_location import JournalLocation
+from runner.core.pacing.pace_left import FULL_PACE, HoldOff, PaceLeft, Slowdown
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event, State
 from runner.ports import Note
@@ -234,3 +235,19 @@ def test_what_the_runs_of_one_batch_did_is_found(journal: JournalAccess, store: 
         "i0": State.TRANSFERRED, "i1": State.UNKNOWN,
     }  # fmt: skip
     assert [event["event"] for event in found.events] == ["wave begun", "control"]
+
+
+def test_what_the_gateway_asked_of_earlier_runs_is_found(
+    journal: JournalAccess, store: JournalStore
+):
+    started(store, journal, manifest_rows(1))
+    with journal.open_history() as history:
+        assert history.pace_left() == FULL_PACE
+    for rate in (8.0, 4.0):
+        store.record([Note(Note.SLOWED_DOWN, AT, {"rate_per_s": rate, "base_per_s": 16.0})])
+    store.record([Note(Note.HELD_OFF, AT, {"wait_s": 30.0, "why": "retry_after"})])
+    store.begin_run("later", {"batch": "b", "started_at": "t", "manifest_sha256": "0"}, at=AT)
+    with journal.open_history() as history:
+        assert history.pace_left() == PaceLeft(
+            Slowdown(AT, 4.0, 16.0), HoldOff(AT, 30.0, "retry_after")
+        )
