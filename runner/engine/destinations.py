@@ -212,6 +212,16 @@ class Destinations:
             one.pace = one.pace.begun().turned_back()
             transfer.place = Place(key, has_turn=False)
 
+    @property
+    def waiting(self) -> int:
+        """How many transfers wait beside for a full destination."""
+        return sum(len(one.waiting) for one in self._known.values())
+
+    def has_waiting(self, transfer: ActiveTransfer) -> bool:
+        """Return whether a transfer waits beside for its destination, or is not sent to it any more."""
+        one = self._known.get(key_of(transfer.row.destination_uri))
+        return one is not None and (one.given_up is not None or transfer.transfer_id in one.waiting)
+
     def stop_waiting(self, transfer: ActiveTransfer) -> None:
         """Take a transfer out of those that wait beside."""
         one = self._known.get(key_of(transfer.row.destination_uri))

@@ -466,9 +466,18 @@ class BatchRun:
                 self._after_commit()
 
     async def _set_aside(self, transfer: ActiveTransfer, tasks: asyncio.TaskGroup) -> None:
-        """Let a transfer wait beside the workers; where too many do, wait here."""
-        if transfer.state is State.READY and self._aside >= self._most_aside:
-            await self._worker.process_to_end(transfer)
+        """Let a transfer wait beside the workers; where too many do, wait here.
+
+        No worker waits for a full destination. While somebody waits for one, no further row for it
+        begins: so those who wait there are few without being counted.
+        """
+        while (
+            transfer.state is State.READY
+            and not self.stop_signal.is_set
+            and not self._destinations.has_waiting(transfer)
+            and self._aside - self._destinations.waiting >= self._most_aside
+        ):
+            await self._worker.process_again(transfer)
         if transfer.state is State.READY or transfer.state is State.UNKNOWN:
             self._aside += 1
             tasks.create_task(self._finish_transfer(transfer)).add_done_callback(

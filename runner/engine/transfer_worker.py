@@ -100,10 +100,14 @@ class TransferWorker:
     async def process_to_end(self, transfer: ActiveTransfer) -> None:
         """Wait as long as is due and process, until the outcome, a doubt, or the run's end."""
         while self._goes_on(transfer):
-            wait_s, transfer.wait_s = transfer.wait_s, 0.0
-            if wait_s:
-                await self._stop_signal.sleep(wait_s)
-            await self.process(transfer)
+            await self.process_again(transfer)
+
+    async def process_again(self, transfer: ActiveTransfer) -> None:
+        """Wait as long as is due, and process once more."""
+        wait_s, transfer.wait_s = transfer.wait_s, 0.0
+        if wait_s:
+            await self._stop_signal.sleep(wait_s)
+        await self.process(transfer)
 
     def _goes_on(self, transfer: ActiveTransfer) -> bool:
         """Return whether a transfer may still be sent in this run."""

@@ -370,6 +370,35 @@ def test_a_full_destination_keeps_no_seat_from_others():
     assert run.ending.halted is ExitCode.STOPPED
 
 
+def test_however_many_retries_wait_for_a_full_destination_the_others_go_on():
+    """With one slot at most four transfers wait beside the worker, and the fifth in its place."""
+    gateway = ObservedGateway(figures={"waiting": 0.0})
+
+    def script(frame: Frame) -> list[Answer]:
+        if frame.body["destination_uri"] == NARROW and frame.nth == 1:
+            if frame.interaction_id == "i4":
+                gateway.tell({"waiting": 9.0})
+            return [Answer("rate_limited")]
+        return [CARRIED_OUT]
+
+    async def work_off(_run: Run) -> None:
+        await asyncio.sleep(300)
+        gateway.tell({"waiting": -9.0})
+
+    run = run_batch(
+        to(*[NARROW] * 6, *[WIDE] * 5),
+        gateway=gateway,
+        script=script,
+        limits=Limits(in_flight=1),
+        destinations=table(FULL),
+        observed=[NARROW],
+        meanwhile=work_off,
+    )
+    assert max(frame.at for frame in frames_to(run, WIDE)) < 60
+    assert min(frame.at for frame in frames_to(run, NARROW)[5:]) > 300
+    assert set(run.states().values()) == {"transferred"}
+
+
 def test_what_was_begun_before_its_destination_filled_goes_before_the_rows_behind_it():
     gateway = ObservedGateway(figures={"waiting": 0.0}, look_up_s=1.0)
 
