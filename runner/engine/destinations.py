@@ -338,7 +338,7 @@ class Destinations:
             "after": duration(one.pace.limits.give_up_s),
         }
         self._observer.warned(Note.DESTINATION_GIVEN_UP, **fields)
-        self._notes.add(Note.DESTINATION_GIVEN_UP, **fields)
+        self._notes.add(Note.DESTINATION_GIVEN_UP, **fields, uri=one.uri)
 
 
 def _begin(key: str, one: _Destination) -> Place:

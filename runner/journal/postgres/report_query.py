@@ -10,6 +10,7 @@ from runner.core.pacing.waves import WaveCount
 from runner.core.records.batch_progress import BatchProgress, EarlierBatchRuns, batch_progress
 from runner.core.records.run_record import AuditEntry, TransferRecord
 from runner.core.transfer.reasons import Code
+from runner.journal.given_up import BODY, given_up
 from runner.journal.postgres.connection import Connection, JournalUrl, ask, connect
 from runner.journal.postgres.reading import reading, reading_as_one
 from runner.journal.sql_lists import IN_SENDS
@@ -126,6 +127,12 @@ _AUDIT = (
 )
 
 
+_GIVEN_UP = (
+    "SELECT body FROM runner.events WHERE lane = %(lane)s AND run = %(run)s"
+    " AND position(%(given_up)s IN body) > 0"
+)
+
+
 def transfers(
     url: JournalUrl, lane: int, run: int, unattempted: str, waves: Sequence[int]
 ) -> Iterator[TransferRecord]:
@@ -140,7 +147,12 @@ def transfers(
         ((failed_before,),) = ask(connection, _FAILED_BEFORE, known)
         wave = WaveCount(waves, failed_before if waves else 0)
         rows = _stream(connection, "transfers", _TRANSFERS.format(source=_SOURCE), known)
-        yield from transfer_records(rows, attempts, callbacks, wave, unattempted)
+
+        def full() -> frozenset[str]:
+            found = ask(connection, _GIVEN_UP, known | {"given_up": BODY})
+            return given_up(body for (body,) in found)
+
+        yield from transfer_records(rows, attempts, callbacks, wave, unattempted, full=full)
 
 
 def transfers_alike(url: JournalUrl, lane: int, run: int) -> Iterator[tuple[TransferRecord, int]]:

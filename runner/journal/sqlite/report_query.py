@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import starmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from runner.core.manifest.destinations import key_of
 from runner.core.pacing.waves import WaveCount
 from runner.core.records.batch_progress import (
     BatchProgress,
@@ -33,9 +34,10 @@ from runner.core.records.run_record import (
 from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import SENDS, SKIPS, Action
-from runner.core.transfer.reasons import Code, Earlier
+from runner.core.transfer.reasons import WORDS, Code, Earlier
 from runner.core.transfer.states import NOT_BEGUN, OUTCOMES
 from runner.journal.decision_events import Decided, read_decisions
+from runner.journal.given_up import BODY, given_up
 from runner.journal.sql_lists import IN_SENDS
 from runner.journal.sqlite.connection import connect, has_column, reading
 
@@ -125,6 +127,9 @@ _DECIDED = (
 )
 
 
+_GIVEN_UP = "SELECT body FROM events WHERE run = ? AND instr(body, ?)"
+
+
 def read_figures(fields: dict[str, Any]) -> Figures:
     """Read figures back from their JSON form."""
     fields["session_closes"] = tuple(SessionClose(**close) for close in fields["session_closes"])
@@ -167,7 +172,11 @@ def transfers(
         wave = WaveCount(waves, _failed_before(connection, run) if known and waves else 0)
         query = _with_codes(coded=coded).replace(_FAILED_AS, "r.failed_as" if known else "NULL")
         rows = connection.execute(query, [run])
-        yield from transfer_records(rows, attempts, callbacks, wave, why_not_begun)
+
+        def full() -> frozenset[str]:
+            return given_up(body for (body,) in connection.execute(_GIVEN_UP, [run, BODY]))
+
+        yield from transfer_records(rows, attempts, callbacks, wave, why_not_begun, full=full)
 
 
 def transfers_alike(path: Path, run: int) -> Iterator[tuple[TransferRecord, int]]:
@@ -239,22 +248,30 @@ def transfer_records(
     callbacks: Iterator[tuple[Any, ...]],
     wave: WaveCount,
     why_not_begun: str,
+    *,
+    full: Callable[[], frozenset[str]],
 ) -> Iterator[TransferRecord]:
     """Yield the records of a run from its rows, its deliveries and its callbacks.
 
     They have the columns of `_TRANSFERS`, `_DELIVERIES` and `_CALLBACKS`, and are in the order of
-    the rows' numbers, which come first.
+    the rows' numbers, which come first. `full` returns the keys of destinations that were full for too
+    long; it is asked once, if some row had no turn.
     """
+    full = cache(full)
     attempts_of, callbacks_of = _RowsByNumber(attempts).of, _RowsByNumber(callbacks).of
     for row in rows:  # there may be a million
         n, failed_as, action = row[0], row[1], row[_ACTION]
-        yield _transfer_record(
+        record = _transfer_record(
             row,
             why_not_begun,
             wave.next(failed_before=failed_as is not None) if action in SENDS else None,
             tuple(starmap(_attempt_record, enumerate(attempts_of(n), 1))),
             tuple([CallbackRecord(*callback[1:]) for callback in callbacks_of(n)]),
         )
+        if record.reason_code == Code.NO_TURN and key_of(record.destination_uri) in full():
+            code = Code.DESTINATION_FULL
+            record = record._replace(reason=WORDS[code], reason_code=code)
+        yield record
 
 
 _ACTION = 7  # its place

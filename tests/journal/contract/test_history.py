@@ -17,6 +17,7 @@ from runner.core.transfer.lookup_verdict import FoundAt
 from runner.core.transfer.plan_decision import Action
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event, State
+from runner.ports import Note
 from runner.ports.journal_access import JournalAccess, JournalStore
 from runner.staging.rows import Selection, Staging
 from tests.journal.builders import (
@@ -66,6 +67,22 @@ def test_a_late_yes_to_an_earlier_run_is_the_outcome_of_what_had_no_turn(
     started(store, journal, manifest_rows(2))
     first.go("k0", Event.ACCEPTED)
     assert outcomes(journal) == {"k0": "transferred", "k1": "unattempted"}
+
+
+def test_what_a_full_destination_left_says_so(journal: JournalAccess, store: JournalStore):
+    rows = [
+        replace(row, destination_uri=HERE if n % 2 else THERE)
+        for n, row in enumerate(manifest_rows(4))
+    ]
+    run = started(store, journal, rows)
+    run.go("k0", Event.INTENT, Event.ACCEPTED)
+    said = {"destination": "Billing", "why": "waiting is 9, not < 3", "after": "30 min"}
+    store.record([Note(Note.DESTINATION_GIVEN_UP, AT, {**said, "uri": HERE})])
+    assert [(each.outcome.value, each.reason_code) for each in reported(journal)[1:]] == [
+        ("unattempted", "destination_full"),
+        ("unattempted", "no_turn"),
+        ("unattempted", "destination_full"),
+    ]
 
 
 def test_rows_counted_together_add_up_to_the_report_by_destination_media_and_outcome(
