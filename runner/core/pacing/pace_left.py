@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+from runner.core.frozen import frozen
 from runner.core.pacing.rate import LONGEST_OBEYED_S, AdaptiveRate, climbed
 from runner.core.timestamps import seconds
 
@@ -46,7 +47,7 @@ class HoldOff(NamedTuple):
         return max(0.0, min(wait_s, self.at_s + self.wait_s - wall_s))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PaceLeft:
     """What the gateway last asked of earlier runs."""
 
