@@ -198,7 +198,7 @@ def _moved_nothing(history: History, seen: JournalledRun) -> Callable[[], UsageE
     def error() -> UsageError:
         message = f"run {seen.record.id} moved nothing, so there is nothing to carry back"
         for run in history.runs(RUNS_LOOKED_AT):
-            rows = _Rows(history, run.record.id, run.no, ())
+            rows = ReturnRows(history, run.record.id, run.no, ())
             if run.no < seen.no and (any(rows.lines()) or rows.left_out):
                 when = run.record.started_at[:16].replace("T", " ")
                 return UsageError(
