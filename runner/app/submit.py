@@ -5,12 +5,14 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 
+from runner.app.all_or_none import check_each
 from runner.app.approvals import requirements_of
 from runner.app.plan import read_manifest
 from runner.app.run_options import RunOptions
@@ -30,17 +32,36 @@ PATIENCE = 240
 
 
 @frozen
-class Submitted:
-    """A stored submission, and the manifest's warnings."""
+class Checked:
+    """A submission that may be stored, and the manifest's warnings."""
 
-    id: int
+    new: NewSubmission
+    warnings: tuple[Problem, ...]
+
+
+@frozen
+class Submitted:
+    """Stored submissions, one for each environment, and the manifest's warnings."""
+
+    ids: tuple[int, ...]
     warnings: tuple[Problem, ...]
 
 
 def submit_manifest(
-    request: RunOptions, journal: JournalLocation, not_before: float | None
+    requests: Sequence[RunOptions], journal: JournalLocation, not_before: float | None
 ) -> Submitted:
-    """Check a manifest as far as this machine can, and store it with its row files.
+    """Check a manifest for each environment, and store all submissions or none.
+
+    Raises `ManifestInvalid`, `UsageError`, `StorageError`.
+    """
+    checked = check_each(requests, partial(check_submission, not_before=not_before))
+    warnings = dict.fromkeys(warning for each in checked for warning in each.warnings)
+    with closing(fleet_at(journal)) as fleet:
+        return Submitted(tuple(fleet.submit([each.new for each in checked])), tuple(warnings))
+
+
+def check_submission(request: RunOptions, not_before: float | None) -> Checked:
+    """Check a manifest as far as this machine can, and return it with its row files.
 
     Its secrets are not read: they are the worker's. Raises `ManifestInvalid`, `UsageError`,
     `StorageError`.
@@ -68,8 +89,7 @@ def submit_manifest(
         options=options,
         not_before=not_before,
     )
-    with closing(fleet_at(journal)) as fleet:
-        return Submitted(fleet.submit(new), warnings)
+    return Checked(new, warnings)
 
 
 def cancel_submission(journal: JournalLocation, number: int) -> Submission:

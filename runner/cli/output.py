@@ -24,7 +24,7 @@ from runner.console.results.run_result import RunResult
 from runner.console.terminal_text import folded
 from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
-from runner.core.exit_code import ExitCode
+from runner.core.exit_code import ExitCode, worst
 from runner.core.frozen import frozen
 
 if TYPE_CHECKING:
@@ -175,6 +175,13 @@ class Console:
         links = self.output is OutputFormat.PRETTY and follows_links(self.out, os.environ)
         self.show(render, to_json, value, links=links)
 
+    def show_error_beside(self, error: BaseException) -> None:
+        """Show an error beside a command's result, for people."""
+        color, width = wants_color(self.err, os.environ), self.err.width()
+        code = exit_code_of(error)
+        pretty = OutputFormat.PRETTY
+        self.err.write(render_error(error, output=pretty, exit_code=code, color=color, width=width))
+
     def show_error(self, error: BaseException, code: ExitCode) -> None:
         """Show the error that ended a command."""
         is_for_program = self.output in {OutputFormat.JSON, OutputFormat.GITHUB}
@@ -202,7 +209,10 @@ def boundary(console: Console, manifest: Path | None = None) -> Iterator[None]:
     except ManifestInvalid as invalid:
         folder = manifest.parent if manifest is not None else Path()
         console.show_problems(invalid.problems, folder, result=True, omitted=invalid.omitted)
-        raise SystemExit(ExitCode.INVALID) from invalid
+        for each in invalid.also:
+            console.show_error_beside(each)
+        codes = (exit_code_of(each) for each in invalid.also)
+        raise SystemExit(worst([ExitCode.INVALID, *codes])) from invalid
     except BaseException as caught:
         error = _as_storage(caught) if isinstance(caught, OSError) else caught
         code = exit_code_of(error)

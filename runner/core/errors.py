@@ -37,11 +37,15 @@ class ManifestInvalid(RunnerError):
     """The manifest has problems (exit 3), which are shown instead of this text."""
 
     def __init__(
-        self, problems: Sequence[Problem], omitted: Mapping[str, int] | None = None
+        self,
+        problems: Sequence[Problem],
+        omitted: Mapping[str, int] | None = None,
+        also: Sequence[RunnerError] = (),
     ) -> None:
         super().__init__(f"the manifest has {counted(len(problems), 'problem')}")
         self.problems = tuple(problems)
         self.omitted = dict(omitted or {})  # counts by code of the errors beyond these
+        self.also = tuple(also)  # why other environments of the same command are refused
 
 
 class GatewayError(RunnerError):

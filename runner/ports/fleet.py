@@ -120,8 +120,8 @@ class SubmissionJournal(JournalAccess, Protocol):
 class Fleet(Protocol):
     """The submissions of a journal. Raises `StorageError`, `UsageError`."""
 
-    def submit(self, new: NewSubmission) -> int:
-        """Store a submission, whole or not at all; return its number."""
+    def submit(self, new: Sequence[NewSubmission]) -> Sequence[int]:
+        """Store submissions, all of them whole or none; return their numbers."""
 
     def submission(self, number: int) -> Submission:
         """Return a submission. Raises `UsageError` if there is none."""

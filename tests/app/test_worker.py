@@ -71,14 +71,17 @@ class Site:
 
     def submit(self, content: Mapping[str, Any], **options: Any) -> int:
         request = RunOptions(manifest=self.write(content), **options)
-        return submit_manifest(request, self.journal, None).id
+        return submit_manifest([request], self.journal, None).ids[0]
 
     def smuggle(self, text: str, files: Mapping[str, bytes] | None = None, **fields: Any) -> int:
         """Submit past the command, as who writes to the database directly."""
         with closing(fleet_at(self.journal)) as fleet:
             held = {"batch.yaml": text.encode(), **(files or {})}
             given = {"environment": "foreign", "manifest": "batch.yaml", **fields}
-            return fleet.submit(NewSubmission(batch="b", files=held, submitted_by="x", **given))
+            [number] = fleet.submit(
+                [NewSubmission(batch="b", files=held, submitted_by="x", **given)]
+            )
+            return number
 
     def look(self, number: int) -> Submission:
         with closing(fleet_at(self.journal)) as fleet:
@@ -210,7 +213,7 @@ def test_a_drained_worker_hands_over_and_takes_nothing_more(site: Site):
 def test_what_begins_later_keeps_nobody_waiting(site: Site):
     content = site.manifest(3)
     path = site.write(content)
-    later = submit_manifest(RunOptions(manifest=path), site.journal, time.time() + 3600).id
+    [later] = submit_manifest([RunOptions(manifest=path)], site.journal, time.time() + 3600).ids
     now = site.submit(content)
     site.start(content)
     assert site.ended(now).exit_code == 0
@@ -332,13 +335,13 @@ def test_what_keeps_a_submission_from_going_on_is_shown(site: Site):
 def test_options_that_waive_checks_do_not_travel(site: Site):
     path = site.write(site.manifest(1))
     with pytest.raises(UsageError, match="--new-history is not for submissions"):
-        submit_manifest(RunOptions(manifest=path, new_history=True), site.journal, None)
+        submit_manifest([RunOptions(manifest=path, new_history=True)], site.journal, None)
 
 
 def test_an_invalid_manifest_is_refused_before_it_is_stored(site: Site):
     path = site.write({"version": 1})
     with pytest.raises(ManifestInvalid):
-        submit_manifest(RunOptions(manifest=path), site.journal, None)
+        submit_manifest([RunOptions(manifest=path)], site.journal, None)
 
 
 def test_a_worker_without_the_environment_leaves_it_to_others(site: Site):

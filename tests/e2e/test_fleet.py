@@ -130,6 +130,31 @@ def test_several_environments_are_a_run_each_and_the_worst_code_counts(
     assert len(lanes) == 2
 
 
+def test_if_one_environment_is_refused_none_is_stored_and_none_begun(
+    gateway: Gateway, harness: Harness
+):
+    content = manifest(gateway, [transfer("i-1")])
+    here = content["environments"].pop("foreign")
+    credentials = here["credentials"] | {"client_secret": {"env": "NO_SUCH_SECRET"}}
+    content["environments"] = {
+        "eu": here | {"account": "eu"},
+        "ap": here | {"account": "ap", "credentials": credentials},
+    }
+    content["environment"] = "eu"
+    path = harness.write(content)
+    wrong = harness.run("submit", path, "--env", "eu", "--env", "us", "--env", "nowhere")
+    assert wrong.code == 3, wrong.err
+    assert "`us`" in wrong.err
+    assert "`nowhere`" in wrong.err
+    begun = harness.run("apply", path, "--env", "eu", "--env", "ap", "--yes")
+    assert begun.code == 3, begun.err
+    assert "NO_SUCH_SECRET" in begun.err
+    assert not gateway.frames
+    fleet = json.loads(harness.run("status", "--fleet", "--output", "json").out)
+    assert fleet["submissions"] == []
+    assert harness.run("submit", path, "--env", "eu", "--env", "ap").code == 0  # a worker's secrets
+
+
 def test_an_operator_controls_the_run_of_a_worker_and_the_report_says_who(
     gateway: Gateway, harness: Harness
 ):

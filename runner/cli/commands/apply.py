@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from runner.core.batch_options import CHECKS
 
 if TYPE_CHECKING:
     from runner.app.apply import Applied, Question
+    from runner.app.run_options import RunOptions
     from runner.cli.output import Console
     from runner.console.log.observers import Observers
     from runner.core.manifest.model import Manifest
@@ -66,8 +67,9 @@ def apply(
     if len(requests) > 1:
         _apply_in_turn(
             console,
-            [str(each.environment) for each in requests],
-            partial(
+            requests,
+            is_checked=not (validate_only or batch.without_secrets),
+            run=partial(
                 apply.command,  # type: ignore[attr-defined]  # of `expand_dataclasses`
                 manifest,
                 validate_only=validate_only,
@@ -187,13 +189,30 @@ def _say(console: Console, line: str) -> None:
     console.err.flush()
 
 
-def _apply_in_turn(console: Console, environments: list[str], run: Callable[..., None]) -> None:
+def _check_all(console: Console, requests: Sequence[RunOptions]) -> None:
+    """Check every environment before the first is begun; nothing is begun if one is refused."""
+    from runner.app.all_or_none import check_each, check_run
+    from runner.cli.output import boundary
+    from runner.cli.step_summary import summarizing
+
+    path = requests[0].manifest
+    with boundary(console, path), summarizing(console, path):
+        check_each(requests, check_run)
+
+
+def _apply_in_turn(
+    console: Console, requests: Sequence[RunOptions], *, is_checked: bool, run: Callable[..., None]
+) -> None:
     """Run a manifest for several environments, each a run of its own; exit with the worst code.
 
-    A signal ends the run that goes on, and all that would follow.
+    If `is_checked`, all are checked before the first is begun. A signal ends the run that goes on,
+    and all that would follow.
     """
     from runner.core.exit_code import worst
 
+    if is_checked:
+        _check_all(console, requests)
+    environments = [str(each.environment) for each in requests]
     codes: dict[str, int] = {}
     for name in environments:
         try:

@@ -58,14 +58,13 @@ def submit(
     with boundary(console, manifest):
         journal = _named(batch.journal)
         not_before = None if at is None else moment_of(at)
-        numbers = []
-        for request in batch.requests(manifest, environment, validate_only=True):
-            submitted = submit_manifest(request, journal, not_before)
-            console.show_problems(submitted.warnings, manifest.parent, result=False)
-            _show_submitted(console, submitted.id, journal)
-            numbers.append(submitted.id)
+        requests = batch.requests(manifest, environment, validate_only=True)
+        submitted = submit_manifest(requests, journal, not_before)
+        console.show_problems(submitted.warnings, manifest.parent, result=False)
+        for number in submitted.ids:
+            _show_submitted(console, number, journal)
         if wait:
-            raise SystemExit(worst([_wait(console, journal, number) for number in numbers]))
+            raise SystemExit(worst([_wait(console, journal, each) for each in submitted.ids]))
 
 
 def cancel(

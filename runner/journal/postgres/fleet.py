@@ -122,22 +122,14 @@ class PostgresFleet:
         self._url = JournalUrl(url.database, None)
         self._open: Connection | None = None
 
-    def submit(self, new: NewSubmission) -> int:
-        """Store a submission, whole or not at all; return its number."""
-        check_size(sum(map(len, new.files.values())), len(new.files))
-        values = {
-            "environment": new.environment, "batch": new.batch, "manifest": new.manifest,
-            "options": json.dumps(dict(new.options)), "by": new.submitted_by,
-            "not_before": new.not_before,
-        }  # fmt: skip
+    def submit(self, new: Sequence[NewSubmission]) -> Sequence[int]:
+        """Store submissions, all of them whole or none; return their numbers."""
+        for each in new:
+            check_size(sum(map(len, each.files.values())), len(each.files))
         connection = self._connected()
         with translated(self._url), connection.transaction():
             connection.execute(b"SET LOCAL synchronous_commit = on")
-            ((number,),) = ask(connection, _ADD, values)
-            for name, content in new.files.items():
-                file = {"id": number, "name": name, "content": content}
-                connection.execute(_ADD_FILE.encode(), file)
-        return int(number)
+            return [_add(connection, each) for each in new]
 
     def submission(self, number: int) -> Submission:
         """Return a submission. Raises `UsageError` if there is none."""
@@ -197,6 +189,19 @@ class PostgresFleet:
         connection = self._connected()
         with translated(self._url):
             connection.execute(query.encode(), values)
+
+
+def _add(connection: Connection, new: NewSubmission) -> int:
+    values = {
+        "environment": new.environment, "batch": new.batch, "manifest": new.manifest,
+        "options": json.dumps(dict(new.options)), "by": new.submitted_by,
+        "not_before": new.not_before,
+    }  # fmt: skip
+    ((number,),) = ask(connection, _ADD, values)
+    for name, content in new.files.items():
+        file = {"id": number, "name": name, "content": content}
+        connection.execute(_ADD_FILE.encode(), file)
+    return int(number)
 
 
 class PostgresFleetWorker(PostgresFleet):

@@ -79,7 +79,7 @@ def test_a_submitter_can_submit_order_and_see_the_fleet_and_a_worker_can_follow(
         reader = stack.enter_context(closing(fleet_at(places[1])))
         submitter = stack.enter_context(closing(fleet_at(places[2])))
         worker.enlist(environments=["eu"], process="p")
-        number = submitter.submit(new_submission())
+        [number] = submitter.submit([new_submission()])
         [seen], _ = worker.look([])
         assert seen.id == number
         assert worker.files(number) == {"b.yaml": b"version: 1"}
@@ -87,12 +87,12 @@ def test_a_submitter_can_submit_order_and_see_the_fleet_and_a_worker_can_follow(
         submitter.drain("w1")
         assert worker.look([]) == ([], True)
         assert submitter.submission(number).state is SubmissionState.CANCELLED
-        other = submitter.submit(new_submission())
+        [other] = submitter.submit([new_submission()])
         assert worker.refuse(other, 2, "why")
         worker.retire()
         assert [each.id for each in reader.state().submissions] == [number, other]
         with pytest.raises(StorageError, match="permission denied"):
-            reader.submit(new_submission())
+            reader.submit([new_submission()])
 
 
 @pytest.mark.parametrize(

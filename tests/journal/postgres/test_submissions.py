@@ -43,7 +43,7 @@ def queue() -> Iterator[Queue]:
     url = fresh_database()
     with closing(PostgresFleetWorker(JournalLocation(url), "w1")) as worker:
         new = NewSubmission("eu", "b", "b.yaml", {"b.yaml": b""}, "somebody")
-        yield Queue(url, worker, worker.submit(new))
+        yield Queue(url, worker, worker.submit([new])[0])
 
 
 def opened(lock: LaneLock) -> SubmissionStore:
