@@ -18,7 +18,7 @@ from runner.core.errors import StorageError
 from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Manifest
-from runner.core.next_steps import shell_line
+from runner.core.next_steps import shell_line, status
 from runner.journals import journal_at
 from runner.ports.history import EventSource
 from runner.ports.journal_access import GatewayEntry, JournalAccess, JournalStore, KnownHistory
@@ -56,9 +56,32 @@ class Checkpoints:
 
         Raises `StorageError` if the journal lacks what any of them saw, or is a copy.
         """
-        if self.entry is not None:
-            _check_registry(self.entry, self.journal, history)
-        _check_reports(self.journal, history, self.root, self.manifest)
+        try:
+            if self.entry is not None:
+                _check_registry(self.entry, self.journal, history)
+            _check_reports(self.journal, history, self.root, self.manifest)
+        except StorageError as error:
+            if (split := self._split()) is not None:
+                raise StorageError(split) from error
+            raise
+
+    def _split(self) -> str | None:
+        """Return how to go on where the registry and the batch's reports name different journals.
+
+        Each of the two would be refused because of the other. None: one of them will do.
+        """
+        known = None if self.entry is None else self.entry.read()
+        if known is None or _is_without_transfers(known) or not _at(known.journal).is_reachable():
+            return None
+        with _at(known.journal).open_history() as other:
+            waived = other.waived()
+            elsewhere = (
+                each
+                for each in _seen(self.root, self.manifest, other)
+                if each.lineage != other.lineage_id and each.head not in waived
+            )
+            seen = next(elsewhere, None)
+        return None if seen is None else _split_text(known, seen)
 
     def lost_heads(self, history: EventSource) -> list[str]:
         """Return the heads that the batch's runs saw and the journal lacks."""
@@ -103,6 +126,20 @@ class Checkpoints:
                     adoption,
                 )
             )
+
+
+def _split_text(known: KnownHistory, seen: Checkpoint) -> str:
+    if _at(seen.journal).is_reachable():
+        look = f"`{shell_line(status(seen.journal, seen.run))}` shows the run"
+    else:
+        look = f"{seen.journal} is not there any more, its reports are"
+    return (
+        f"the history of the gateway {known.origin} is in two journals, and neither has the whole:"
+        f" run {seen.run} of this batch wrote {seen.journal}, and the last run of this host"
+        f" ({known.run}) wrote {known.journal}. Go on with the second, and keep who is only in the"
+        f" first out of the batch (exclude_from), for they would be moved again ({look}). Then apply"
+        f" once with {_option(known.journal)} --new-history"
+    )
 
 
 def _without_nothing(fields: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,11 +14,13 @@ import pytest
 from runner.app.journal_checkpoint import Checkpoints
 from runner.core.errors import StorageError
 from runner.core.manifest.model import Manifest
+from runner.core.transfer.states import Event
 from runner.journal.gateway_registry import FileGatewayEntry
+from runner.journal.sqlite.store import Store
 from runner.journals import journal_at
 from runner.ports.history import NO_PROVENANCE, Provenance
 from runner.ports.journal_access import KnownHistory
-from tests.journal.builders import located
+from tests.journal.builders import ORIGIN, begun, located, manifest_rows
 
 HEAD = "a" * 64
 SYSTEM = "7391"
@@ -114,3 +117,29 @@ def test_and_nothing_that_it_saw_since(host: Host, adoptions: tuple[str, ...]):
 def test_what_only_databases_have_is_not_written_for_a_file(host: Host):
     host.saw()
     assert {"server", "adoption"}.isdisjoint(json.loads(host.entry.path.read_text()))
+
+
+@pytest.mark.parametrize("named", ["first", "second"])
+def test_if_registry_and_reports_name_two_journals_there_is_one_way_out(host: Host, named: str):
+    """Whichever of the two is named, the message does not lead to the other, which is refused too."""
+    host.saw()  # in the first one
+    path = host.folder / "second.db"
+    with closing(Store(path, environment="eu", origin=ORIGIN)) as store:
+        begun(store, manifest_rows(1)).go("k0", Event.INTENT, Event.ACCEPTED)
+        host.entry.write(
+            KnownHistory("wss://gw", str(path), store.lineage_id, "run-2", store.seq, store.head)
+        )
+        second = Chain(NO_PROVENANCE, {store.head}, store.lineage_id)
+    with pytest.raises(StorageError, match="is in two journals") as caught:
+        host.check({"first": Chain(NO_PROVENANCE, {HEAD}), "second": second}[named])
+    assert str(caught.value).endswith(f"apply once with --journal {path} --new-history")
+
+
+def test_a_registered_journal_that_moved_nobody_gives_way_to_the_batchs_own(host: Host):
+    host.saw()
+    path = host.folder / "second.db"
+    with closing(Store(path, environment="eu", origin=ORIGIN)) as store:
+        host.entry.write(
+            KnownHistory("wss://gw", str(path), store.lineage_id, "run-2", store.seq, store.head)
+        )
+    host.check(Chain(NO_PROVENANCE, {HEAD}))

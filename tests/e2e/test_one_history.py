@@ -49,6 +49,23 @@ def last_run(harness: Harness) -> str:
     return str(harness.newest_report().run["id"])
 
 
+def test_of_two_journals_that_refuse_each_other_one_way_leads_out(
+    gateway: Gateway, harness: Harness
+):
+    """The night batch was carried with the first journal, another one since with the second."""
+    night = manifest(gateway, [transfer("i-1")], name="night")
+    assert harness.apply(night, "--journal", "1.db").code == 0
+    other = harness.write(manifest(gateway, [transfer("i-2")], name="other"), "other.yaml")
+    assert harness.run("apply", other, "--journal", "2.db", "--new-history").code == 0
+    second = str((harness.folder / "2.db").resolve())
+    for journal in ("1.db", "2.db", "3.db"):
+        ended = harness.run("apply", "batch.yaml", "--journal", journal)
+        refused(ended, "is in two journals", f"--journal {second} --new-history")
+    night["transfers"].append(transfer("i-3"))
+    assert harness.apply(night, "--journal", "2.db", "--new-history", "--only", "i-3").code == 0
+    assert harness.apply(night, "--journal", "2.db", "--only", "i-3").code == 0
+
+
 def test_a_second_environment_of_a_known_gateway_is_refused(gateway: Gateway, harness: Harness):
     content = in_two_environments(gateway, [transfer() for _ in range(3)])
     first = harness.apply(content)
