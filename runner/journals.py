@@ -216,6 +216,16 @@ def every_journal(location: JournalLocation | None, manifest: Path | None) -> li
     """
     if location is None or not _SCHEME.match(location.text):
         return journals_beside(manifest)
+    return lanes_at(location)
+
+
+def lanes_at(location: JournalLocation) -> list[JournalLocation]:
+    """Return every lane of a database, or the file that is named.
+
+    Raises `UsageError`, `StorageError`.
+    """
+    if not _SCHEME.match(location.text):
+        return [location]
     _database(location)
     from runner.journal.postgres.access import lanes_of  # noqa: PLC0415
 

@@ -39,16 +39,9 @@ def status_of(location: JournalLocation, run_id: str | None = None) -> JournalSt
     """
     journal = journal_at(location)
     with journal.open_history() as history:
-        newest = history.runs(1)
         # Read before the lock: a run that ends in between is still shown as running.
         seen = history.runs(MOST_RUNS) if run_id is None else [history.run(run_id)]
-        holder = journal.holder() if newest and not newest[0].finished else None
-        live = newest[0].no if newest and holder_runs(holder, newest[0].record) else None
-        lines = [_line(run, holder if run.no == live else None) for run in seen]
-        lines = [
-            replace(line, holds=_holds(journal, run.no)) if run.no == live else line
-            for run, line in zip(seen, lines, strict=True)
-        ]
+        lines = lines_of(journal, history, seen)
         if run_id is not None:
             lines = [_with_doubts(history, seen[0], lines[0])]
         steps = _steps(seen, lines, str(journal.location), one=run_id is not None)
@@ -80,6 +73,20 @@ def _in_lane(journal: JournalLocation, lane: str) -> JournalLocation:
     kept = [part for part in query.split("&") if part and not part.startswith("lane=")]
     query = "&".join([*kept, f"lane={quote(lane, safe='')}"])
     return JournalLocation(f"{url}?{query}")
+
+
+def lines_of(
+    journal: JournalAccess, history: History, seen: Sequence[JournalledRun]
+) -> list[RunStatus]:
+    """Return how runs stand that were read before; whether the newest one lives is looked up."""
+    newest = history.runs(1)
+    holder = journal.holder() if newest and not newest[0].finished else None
+    live = newest[0].no if newest and holder_runs(holder, newest[0].record) else None
+    lines = [_line(run, holder if run.no == live else None) for run in seen]
+    return [
+        replace(line, holds=_holds(journal, run.no)) if run.no == live else line
+        for run, line in zip(seen, lines, strict=True)
+    ]
 
 
 def _steps(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
+from runner.report.formats.registry import FORMATS
 from runner.report.html.index_page import render_index
 from runner.report.safe_folder import open_folder
 from runner.report.stored_reports import newest_heads
 
 INDEX = "index.html"
+HTML = FORMATS["html"].file
 
 
 def write_index(root: Path) -> Path:
@@ -20,3 +25,27 @@ def write_index(root: Path) -> Path:
     with open_folder(root) as folder, folder.writing(INDEX) as stream:
         render_index(heads, stream.write)
         return folder.path / INDEX
+
+
+def write_index_of(
+    batches: Sequence[tuple[str, Sequence[Mapping[str, Any]]]],
+    root: Path,
+    *,
+    source: str,
+    out: Path | None = None,
+) -> Path:
+    """Write the list of what a journal, `source`, holds, and return its path; see `render_index`.
+
+    Runs whose reports are below `root` are linked. Raises `StorageError`.
+    """
+
+    def address(batch: str, run: str) -> str | None:
+        if not (root / batch / run / HTML).is_file():
+            return None
+        place = f"{quote(batch)}/{quote(run)}/{HTML}"
+        return place if out is None else f"{root.resolve().as_uri()}/{place}"
+
+    path = root / INDEX if out is None else out / INDEX if out.is_dir() else out
+    with open_folder(path.parent) as folder, folder.writing(path.name) as stream:
+        render_index(batches, stream.write, source=source, address_of=address)
+        return folder.path / path.name

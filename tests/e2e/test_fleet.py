@@ -128,6 +128,11 @@ def test_several_environments_are_a_run_each_and_the_worst_code_counts(
     assert waited.out.count("ended, exit code 1") == 2
     lanes = json.loads(harness.run("status", "--fleet", "--output", "json").out)["lanes"]
     assert len(lanes) == 2
+    indexed = harness.run("report", "--index", "--out", "fleet.html")
+    assert indexed.code == 0, indexed.err
+    page = (harness.folder / "fleet.html").read_text()
+    assert page.count("<bdi>batch</bdi>") == 1
+    assert page.count("<title>") == 1 + 4  # the page's; of `apply` and of the worker, in both lanes
 
 
 def test_if_one_environment_is_refused_none_is_stored_and_none_begun(

@@ -43,7 +43,8 @@ class ReportOptions:
         bool,
         typer.Option(
             "--index",
-            help="Instead of RUN: write index.html, which lists the report folder's batches.",
+            help="Instead of RUN: write index.html, which lists the report folder's batches, or with"
+            " --journal those of the journal, of a database in all its lanes.",
         ),
     ] = False
     report_dir: options.ReportDirOfRun = None
@@ -90,7 +91,7 @@ def report(
                 " `status` lists runs, `latest` is the newest"
             )
         if reporting.index:
-            _index(console, reporting)
+            _index(console, reporting, where)
         elif reporting.compare is not None:
             _compare(console, where, reporting, *reporting.compare)
         elif run is not None:
@@ -145,12 +146,20 @@ def _is_pdf(asked: ReportOptions) -> bool:
     return ends and asked.formats is None
 
 
-def _index(console: Console, asked: ReportOptions) -> None:
+def _index(console: Console, asked: ReportOptions, where: JournalOptions) -> None:
     from runner.console.results.rendered_files import index_to_json, render_index_path
     from runner.core.next_steps import REPORT_DIR
     from runner.report.index import write_index
 
-    path = write_index(asked.report_dir or Path(REPORT_DIR))
+    root = asked.report_dir or Path(REPORT_DIR)
+    if where.journal is not None:
+        from runner.app.journal_index import write_journal_index
+
+        if asked.out == STDOUT:
+            raise UsageError("the list goes into a file: --out FILE.html")
+        path = write_journal_index(where.journal, root, asked.out)
+    else:
+        path = write_index(root)
     console.show_paths(render_index_path, index_to_json, str(path))
 
 

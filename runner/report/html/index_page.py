@@ -31,7 +31,7 @@ class IndexedRun:
     """A run, as the index shows it."""
 
     id: str
-    address: str
+    address: str | None  # of its report; None: that is not here
     environment: str
     is_rehearsal: bool
     started: str  # UTC, to the second
@@ -52,24 +52,39 @@ class IndexedBatch:
     runs: tuple[IndexedRun, ...]
 
 
+def _beside(batch: str, run: str) -> str | None:
+    return f"{quote(batch)}/{quote(run)}/report.html"
+
+
 def render_index(
-    batches: Iterable[tuple[str, Sequence[Mapping[str, Any]]]], write: Callable[[str], object]
+    batches: Iterable[tuple[str, Sequence[Mapping[str, Any]]]],
+    write: Callable[[str], object],
+    *,
+    source: str | None = None,
+    address_of: Callable[[str, str], str | None] = _beside,
 ) -> None:
     """Write the page, in pieces.
 
     `batches` are names, and the beginnings of their runs' report.json (`run` and `summary`),
-    the newest first.
+    the newest first. `source` is the journal that they were read from; None: the report folder.
+    `address_of` returns where the report of a batch's run is.
     """
     found = [
-        IndexedBatch(name, tuple(_run(name, head) for head in heads)) for name, heads in batches
+        IndexedBatch(
+            name, tuple(_run(head, address_of(name, str(head["run"]["id"]))) for head in heads)
+        )
+        for name, heads in batches
     ]
     found.sort(key=lambda batch: max(run.started_at for run in batch.runs), reverse=True)
     style, policy = page_style()
-    for piece in template("index.html.j2").generate(batches=found, style=style, policy=policy):
+    made = template("index.html.j2").generate(
+        batches=found, style=style, policy=policy, source=source
+    )
+    for piece in made:
         write(piece)
 
 
-def _run(batch: str, head: Mapping[str, Any]) -> IndexedRun:
+def _run(head: Mapping[str, Any], address: str | None) -> IndexedRun:
     run, summary = head["run"], head["summary"]
     numbers = {outcome: int(summary.get(outcome.value, 0)) for outcome in Outcome}
     counts = tuple(
@@ -82,7 +97,7 @@ def _run(batch: str, head: Mapping[str, Any]) -> IndexedRun:
     told = ", ".join(f"{number:,} {words}" for words, _, number in counts) or "no transfers"
     return IndexedRun(
         id=id_,
-        address=f"{quote(batch)}/{quote(id_)}/report.html",
+        address=address,
         environment=str(run["environment"]),
         is_rehearsal=run["driver"] == SIMULATOR,
         started=clock_time(started),
