@@ -134,7 +134,7 @@ images: $(VENV)/dev.stamp
 
 chaos: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.simulation.chaos --driver $(DRIVER) --seeds $(SEEDS) --first $(FIRST_SEED)
-	$(BIN)/python -m tests.chaos.nemesis --faults $(FAULTS)
+	$(BIN)/python -m tests.chaos.nemesis --faults $(FAULTS) --at-once 2
 
 fuzz: $(VENV)/dev.stamp
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python tools/fuzz.py

@@ -15,11 +15,14 @@ import tempfile
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from warnings import catch_warnings, simplefilter
 
 import pytest
+
+if TYPE_CHECKING:
+    import psycopg
 
 _DATABASES = count(1)
 _TEMPLATE = "journal_template"
@@ -154,11 +157,16 @@ def fresh_database(*, journal: bool = True, like: str | None = None) -> str:
     return url_of(name)
 
 
-def execute(database: str, statement: str) -> list[tuple[Any, ...]]:
-    """Run a statement in a database, named by its URL or its name; return its rows."""
+def connect(url: str) -> psycopg.Connection[tuple[Any, ...]]:
+    """Connect to a database; each statement is a transaction."""
     import psycopg
 
+    return psycopg.connect(url, autocommit=True)
+
+
+def execute(database: str, statement: str) -> list[tuple[Any, ...]]:
+    """Run a statement in a database, named by its URL or its name; return its rows."""
     url = database if "://" in database else url_of(database)
-    with psycopg.connect(url, autocommit=True) as connection:
+    with connect(url) as connection:
         cursor = connection.execute(statement.encode())
         return cursor.fetchall() if cursor.description else []

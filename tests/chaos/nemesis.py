@@ -1,31 +1,38 @@
 """Does things to a fleet of real workers, and lets the gateway's ledger judge.
 
     python -m tests.chaos.nemesis [--faults 12] [--seed 1] [--kinds kill,stop] [--promises nothing,dedupes]
+        [--at-once 2]
 
 Each fault meets the worker that carries the batch, a few frames after the last one: it is killed; it is
 stopped by SIGSTOP and wakes after another took over; it is stopped right before it writes a frame; the
 database is stopped at once; its connection to the database holds what it was sent, and delivers it late;
 the gateway's sessions are cut; the time of day jumps on all hosts; the database's primary is lost, and its
 synchronous standby takes its place. Every host's time of day is off, and the clocks that count leases run
-apart by up to 6 %. `--plant` makes a mistake on purpose, which has to be found.
+apart by up to 12 %. Workers are forked from a process that has imported the program. `--plant` makes a
+mistake on purpose, which has to be found. `--at-once` shares the faults out among processes, each with a
+database server and a gateway of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
+from queue import Queue
 from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
@@ -36,12 +43,14 @@ import yaml
 from runner.core.journal_location import JournalLocation
 from runner.journals import create_journal
 from runner.ports.journal_access import Durability
+from tests.chaos.forks import Forked, Zygote
 from tests.chaos.held_connection import HeldConnection
+from tests.chaos.patroni_cluster import PatroniCluster
 from tests.chaos.server_pair import ServerPair
-from tests.e2e.harness import Harness, environment, manifest, transfer
+from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
-from tests.postgres_server import binary, execute, fresh_database, server, server_user
+from tests.postgres_server import binary, connect, execute, fresh_database, server, server_user
 
 KINDS = (
     "kill", "stop", "stop-at-write", "database", "partition", "cut", "clock", "failover",
@@ -60,13 +69,18 @@ PROMISES: Mapping[str, Mapping[str, str] | None] = {
 EXPIRES_S = 3.0
 PLANTS = ("blind-takeover", "no-fence", "asynchronous-standby")
 TTL_S = 2.0
-RATE = 60
-PATIENCE_S = 600.0
+UNDISTURBED_TTL_S = 10.0
+"""The lease where no takeover may come of it: a starved machine must not lead to one either."""
+
+RATE, BURST = 60, 1
+SEEDS_EACH = 100_000
+"""How far the seeds of processes that share a campaign lie apart."""
+PATIENCE_S = 1800.0
 
 
 @dataclass
 class Verdict:
-    """What came of it. `twice`, `lost`, `wrong`, `unjournalled`, `broken`, `unfinished` and `needless` have to be 0."""
+    """What came of it. All counts from `twice` to `needless` have to be 0."""
 
     promise: str
     transfers: int
@@ -79,10 +93,12 @@ class Verdict:
     unjournalled: int  # frames without a durable intent
     broken: int
     unfinished: int  # batches that did not end in time
+    too_fast: int  # frames above rate + burst in the fullest second, as they were sent
     needless: int  # takeovers though only clocks jumped
     takeovers: int
-    fullest_s: int  # frames in the fullest second, as they arrived
-    slowest_s: float
+    fullest_s: int  # frames in the fullest second, as they were sent
+    arrived_s: int  # the same, as they arrived
+    took_s: list[float] = field(default_factory=list)  # from `kill -9` to the next owner
 
     @property
     def is_clean(self) -> bool:
@@ -94,6 +110,7 @@ class Verdict:
             or self.unjournalled
             or self.broken
             or self.unfinished
+            or self.too_fast
             or self.needless
         )
 
@@ -110,9 +127,14 @@ class Rig:
         promise: str,
         transfers: int,
         plant: str | None,
-        pair: ServerPair | None,
+        pair: ServerPair | PatroniCluster | None,
+        zygote: Zygote,
+        ttl_s: float = TTL_S,
     ) -> None:
         self.pair = pair
+        self._zygote = zygote
+        self._ttl_s = ttl_s
+        self._asked = Asked()
         self.url = fresh_database() if pair is None else pair.url("fleet")
         self.gateway = gateway
         self.promise = promise
@@ -120,14 +142,14 @@ class Rig:
         self._folder = folder
         self._plant = plant
         self._names = count(1)
-        self.alive: dict[str, subprocess.Popen[bytes]] = {}
+        self.alive: dict[str, Forked] = {}
         self.links: dict[str, HeldConnection] = {}
         self.ids = [f"i-{n}" for n in range(transfers)]
         self.content = manifest(
             gateway,
             [transfer(each) for each in self.ids],
             preflight=promise != "nothing",
-            limits={"rate": f"{RATE}/s", "burst": 1, "in_flight": 8},
+            limits={"rate": f"{RATE}/s", "burst": BURST, "in_flight": 8},
         )
         self.content["policy"]["negotiation_timeout"] = "1s"
         if promise != "nothing":
@@ -142,7 +164,7 @@ class Rig:
             self.links[name] = link
             url = url.replace(server().partition("host=")[2], quote(str(link.folder), safe="/"))
         keys = {
-            "worker": name, "journal": url, "lease": f"{TTL_S:g}s",
+            "worker": name, "journal": url, "lease": f"{self._ttl_s:g}s",
             "report_dir": str(self._folder / "reports"), "state_dir": str(self._folder / name),
         }  # fmt: skip
         own = {key: self.content[key] for key in ("environments", "gateways")}
@@ -153,12 +175,14 @@ class Rig:
             "NEMESIS_PLANT": self._plant or "",
             "NEMESIS_CLOCK": str(self._clock(name)),
             "NEMESIS_PACE": str(self._chance.choice((1.0, 1.0, 0.94, 1.06))),
+            "NEMESIS_SENT": str(self._folder / f"{name}.sent"),
         }
-        with (self._folder / f"{name}.log").open("wb") as log:
-            self.alive[name] = subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos.nemesis_worker", "worker", "--config", config],
-                stdout=log, stderr=log, env=environment() | marks | {"RUNNER_LOG_FORMAT": "json"},
-            )  # fmt: skip
+        log = self._folder / f"{name}.log"
+        log.touch()
+        self.alive[name] = self._zygote.start(
+            ["worker", "--config", str(config)], self._folder, str(log), str(log),
+            env=marks | {"RUNNER_LOG_FORMAT": "json"}, program="nemesis-worker",
+        )  # fmt: skip
         return name
 
     def _clock(self, name: str) -> Path:
@@ -188,9 +212,12 @@ class Rig:
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Return a query's rows; none while the database is away."""
-        with suppress(Exception):
-            return execute(self.url, query)
-        return []
+        return self._asked(self.url, query)
+
+    def sent(self) -> list[float]:
+        """Return when frames were written, on all hosts; seconds of one clock."""
+        files = self._folder.glob("*.sent")
+        return sorted(float(line) for file in files for line in file.read_text().splitlines())
 
     def is_done(self) -> bool:
         """Return whether the submission is over."""
@@ -208,6 +235,7 @@ class Rig:
     def close(self) -> None:
         """End the workers, stopped or not."""
         self._end_all()
+        self._asked.close()
         for link in self.links.values():
             link.close()
 
@@ -215,9 +243,37 @@ class Rig:
         for process in self.alive.values():
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGCONT)
-            process.kill()
-            process.wait()
+            end(process)
         self.alive.clear()
+
+
+class Asked:
+    """One connection for what is looked at again and again; another one once it is lost."""
+
+    def __init__(self) -> None:
+        self._connection: Any = None
+
+    def __call__(self, url: str, query: str) -> list[tuple[Any, ...]]:
+        """Return a query's rows; none while the database is away."""
+        try:
+            if self._connection is None:
+                self._connection = connect(url)
+            return list(self._connection.execute(query.encode()).fetchall())
+        except Exception:  # noqa: BLE001 - whatever it is, the database is asked anew next time
+            self.close()
+            return []
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+
+def end(process: Forked) -> None:
+    """Kill a worker."""
+    process.kill()
+    process.wait(PATIENCE_S)
 
 
 def until(is_there: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
@@ -284,8 +340,7 @@ def _fault(rig: Rig, chance: random.Random, kind: str, name: str, epoch: int) ->
     process = rig.alive[name]
     match kind:
         case "kill":
-            rig.alive.pop(name).kill()
-            process.wait()
+            end(rig.alive.pop(name))
             rig.start()
         case "stop":
             process.send_signal(signal.SIGSTOP)
@@ -300,8 +355,7 @@ def _fault(rig: Rig, chance: random.Random, kind: str, name: str, epoch: int) ->
             Event().wait(chance.random())
             process.send_signal(signal.SIGCONT)
             Event().wait(0.3)
-            rig.alive.pop(name).kill()
-            process.wait()
+            end(rig.alive.pop(name))
             rig.start(stop_at_write=chance.randint(3, 20))
         case "database":
             _restart_server(chance.random() * 1.5 * TTL_S)
@@ -354,6 +408,7 @@ def judge(rig: Rig, done: Counter[str], took: list[float]) -> Verdict:
     verified = harness.run("audit", "verify", "latest", "--journal", rig.url)
     [(epochs,)] = rig.ask("SELECT max(epoch) FROM runner.lanes")
     is_done = rig.is_done()
+    sent = _fullest(rig.sent())
     intended = {name for (name,) in rig.ask("SELECT message_id FROM runner.deliveries")}
     return Verdict(
         promise=rig.promise,
@@ -367,10 +422,12 @@ def judge(rig: Rig, done: Counter[str], took: list[float]) -> Verdict:
         unjournalled=sum(frame.id not in intended for frame in rig.gateway.frames),
         broken=int(verified.code != 0),
         unfinished=int(not is_done),
+        too_fast=max(0, sent - RATE - BURST),
         needless=epochs - 1 if set(done) == {"clock"} else 0,
         takeovers=epochs - 1,
-        fullest_s=_fullest([frame.at for frame in rig.gateway.frames]),
-        slowest_s=round(max(took, default=0.0), 2),
+        fullest_s=sent,
+        arrived_s=_fullest([frame.at for frame in rig.gateway.frames]),
+        took_s=[round(each, 2) for each in took],
     )
 
 
@@ -392,21 +449,31 @@ def rehearse(
     transfers: int,
     promise: str = "nothing",
     plant: str | None = None,
+    zygote: Zygote | None = None,
+    patroni: str | None = None,
 ) -> Verdict:
     """Play one batch, and judge it."""
     chance = random.Random(seed)
     with ExitStack() as stack:
+        if zygote is None:
+            zygote = Zygote()
+            stack.callback(zygote.close)
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="nemesis-")))
         folder.chmod(0o755)
-        pair = stack.enter_context(_pair(plant)) if "failover" in kinds else None
+        pair: ServerPair | PatroniCluster | None = None
+        if "failover" in kinds:
+            pair = _cluster(plant, patroni, chance)
+            stack.enter_context(pair)
+            _make_journal(pair, plant)
         gateway = stack.enter_context(
             Gateway(
                 expires_s=EXPIRES_S if promise == "expires" else None, dedupes=promise == "dedupes"
             )
         )
         rig = Rig(
-            folder, gateway, chance, promise=promise, transfers=transfers, plant=plant, pair=pair
-        )
+            folder, gateway, chance, promise=promise, transfers=transfers, plant=plant, pair=pair,
+            zygote=zygote, ttl_s=UNDISTURBED_TTL_S if kinds == ("clock",) else TTL_S,
+        )  # fmt: skip
         stack.callback(rig.close)
         _script(gateway, rig.ids, chance, promise)
         done, took = play(rig, chance, kinds, faults)
@@ -426,12 +493,18 @@ def _script(gateway: Gateway, ids: list[str], chance: random.Random, promise: st
         gateway.scripts[each] = [Step(stall_s=1.5 * TTL_S * chance.random()), Step()]
 
 
-def _pair(plant: str | None) -> ServerPair:
-    pair = ServerPair(is_synchronous=plant != "asynchronous-standby")
+def _cluster(
+    plant: str | None, patroni: str | None, chance: random.Random
+) -> ServerPair | PatroniCluster:
+    if patroni is not None:
+        return PatroniCluster(Path(patroni), chance)
+    return ServerPair(is_synchronous=plant != "asynchronous-standby")
+
+
+def _make_journal(pair: ServerPair | PatroniCluster, plant: str | None) -> None:
     execute(pair.only_primary("postgres"), "CREATE DATABASE fleet")
     durability = Durability.ACCEPT_LOSS if plant else Durability.SYNCHRONOUS
     create_journal(JournalLocation(pair.only_primary("fleet")), durability)
-    return pair
 
 
 def chosen_kinds(chosen: tuple[str, ...], seed: int) -> tuple[str, ...]:
@@ -443,37 +516,97 @@ def chosen_kinds(chosen: tuple[str, ...], seed: int) -> tuple[str, ...]:
     return mixed
 
 
+def campaign(options: argparse.Namespace) -> Iterator[tuple[int, Verdict]]:
+    """Play batches until the faults are done; yield each one's seed and verdict."""
+    chosen, promises = tuple(options.kinds.split(",")), options.promises.split(",")
+    left, seed = options.faults, options.seed
+    zygote = Zygote()
+    try:
+        while left > 0:
+            kinds = chosen_kinds(chosen, seed)
+            most = max(1, options.each // 4) if "failover" in kinds else options.each
+            found = rehearse(
+                kinds=kinds, faults=min(left, most), seed=seed, transfers=options.transfers,
+                promise=promises[seed % len(promises)], plant=options.plant, zygote=zygote,
+                patroni=options.patroni,
+            )  # fmt: skip
+            yield seed, found
+            left, seed = left - max(1, sum(found.faults.values())), seed + 1
+    finally:
+        zygote.close()
+
+
+def shared_campaign(options: argparse.Namespace) -> Iterator[tuple[int, Verdict]]:
+    """Share a campaign out among processes of their own; yield as `campaign` does."""
+    verdicts: Queue[tuple[int, Verdict] | None] = Queue()
+    own = vars(options) | {"at_once": 1, "faults": -(-options.faults // options.at_once)}
+
+    def play_share(number: int) -> None:
+        given = own | {"seed": options.seed + number * SEEDS_EACH}
+        words = [f"--{k.replace('_', '-')}={v}" for k, v in given.items() if v is not None]
+        command = [sys.executable, "-m", __spec__.name, *words]
+        try:
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+                for line in process.stdout or ():
+                    told = json.loads(line)
+                    if "seed" in told:
+                        verdicts.put((told.pop("seed"), Verdict(**told)))
+            assert process.returncode in {0, 1}, f"share {number} ended by itself"
+        finally:
+            verdicts.put(None)
+
+    with ThreadPoolExecutor(options.at_once) as pool:
+        shares = [pool.submit(play_share, number) for number in range(options.at_once)]
+        for _ in shares:
+            yield from iter(verdicts.get, None)
+        for share in shares:
+            share.result()
+
+
 def main() -> int:
     """Play until the faults are done; print each verdict and the sum."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--faults", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--transfers", type=int, default=600)
-    parser.add_argument("--each", type=int, default=12, help="faults of one batch")
+    parser.add_argument("--transfers", type=int, default=1000)
+    parser.add_argument("--each", type=int, default=20, help="faults of one batch")
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--promises", default=",".join(PROMISES))
     parser.add_argument("--plant", choices=PLANTS)
+    parser.add_argument("--patroni", metavar="PROGRAMS", help="see tests/chaos/patroni_cluster.py")
+    parser.add_argument("--at-once", type=int, default=1, help="processes that share the faults")
     options = parser.parse_args()
-    chosen, promises = tuple(options.kinds.split(",")), options.promises.split(",")
-    left, seed, clean = options.faults, options.seed, True
-    total: Counter[str] = Counter()
-    while left > 0:
-        kinds = chosen_kinds(chosen, seed)
-        found = rehearse(
-            kinds=kinds, faults=min(left, 4 if "failover" in kinds else options.each), seed=seed,
-            transfers=options.transfers, promise=promises[seed % len(promises)],
-            plant=options.plant,
-        )  # fmt: skip
-        sys.stdout.write(json.dumps({"seed": seed} | asdict(found)) + "\n")
+    play_all = shared_campaign if options.at_once > 1 else campaign
+    found: list[Verdict] = []
+    for seed, verdict in play_all(options):
+        sys.stdout.write(json.dumps({"seed": seed} | asdict(verdict)) + "\n")
         sys.stdout.flush()
-        clean &= found.is_clean
-        total.update({f"faults: {kind}": times for kind, times in found.faults.items()})
-        figures = {name: value for name, value in asdict(found).items() if isinstance(value, int)}
-        del figures["fullest_s"]
-        total.update(figures)
-        left, seed = left - max(1, sum(found.faults.values())), seed + 1
-    sys.stdout.write(json.dumps({"total": total}) + "\n")
-    return 0 if clean else 1
+        found.append(verdict)
+    sys.stdout.write(json.dumps({"total": totals(found)}) + "\n")
+    return 0 if all(each.is_clean for each in found) else 1
+
+
+def totals(found: list[Verdict]) -> dict[str, Any]:
+    """Sum verdicts up, by promise and in all; the fullest seconds and the takeovers' times beside it."""
+    sums: dict[str, Counter[str]] = {}
+    for verdict in found:
+        counts = {name: value for name, value in asdict(verdict).items() if isinstance(value, int)}
+        del counts["fullest_s"], counts["arrived_s"]
+        counts |= {"batches": 1, "faults": sum(verdict.faults.values())}
+        counts |= {f"faults: {kind}": times for kind, times in verdict.faults.items()}
+        for name in ("all", verdict.promise):
+            sums.setdefault(name, Counter()).update(counts)
+    took = sorted(each for verdict in found for each in verdict.took_s)
+    figures: dict[str, float] = {"kills followed": len(took)}
+    if took:
+        figures |= {
+            "takeover median s": statistics.median(took),
+            "takeover p95 s": took[math.ceil(0.95 * len(took)) - 1],
+            "takeover longest s": took[-1],
+        }
+    figures["fullest second sent"] = max(each.fullest_s for each in found)
+    figures["fullest second arrived"] = max(each.arrived_s for each in found)
+    return sums | figures
 
 
 if __name__ == "__main__":

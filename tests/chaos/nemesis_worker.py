@@ -4,6 +4,7 @@ NEMESIS_STOP_AT_WRITE=N stops the process by SIGSTOP at its N-th frame. NEMESIS_
 on purpose: `blind-takeover` takes what a dead worker left on its way for not carried out;
 `no-fence` neither looks at the lease before a frame nor minds that the fence refused a commit. NEMESIS_CLOCK names a file that says by how many seconds this
 host's time of day is off, and NEMESIS_PACE makes the clock of its leases run faster or slower.
+NEMESIS_SENT names a file that gets the time of each frame, by a clock that all processes share.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from runner.__main__ import main
+import runner.__main__
 from runner.core.errors import Fenced
 from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.journal.postgres import lane_session
@@ -29,16 +30,21 @@ _BLIND = (
 )
 
 
-def stop_at(frame: int) -> None:
-    """Stop this process at its `frame`-th frame, after every check and before the write."""
-    submit, frames = InteractionWebSocket.submit, count(1)
+def watch_frames(sent: Path, stop_at: int) -> None:
+    """Note when each frame is written; stop this process at its `stop_at`-th frame (0: never).
 
-    async def stopping(self: InteractionWebSocket, request: Any) -> None:
-        if next(frames) == frame:
+    Both happen after every check and before the write.
+    """
+    submit, frames = InteractionWebSocket.submit, count(1)
+    file = os.open(sent, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    async def watched(self: InteractionWebSocket, request: Any) -> None:
+        os.write(file, f"{time.monotonic()}\n".encode())
+        if next(frames) == stop_at:
             os.kill(os.getpid(), signal.SIGSTOP)
         await submit(self, request)
 
-    InteractionWebSocket.submit = stopping  # type: ignore[method-assign]
+    InteractionWebSocket.submit = watched  # type: ignore[method-assign]
 
 
 def take_over_blindly() -> None:
@@ -81,12 +87,13 @@ def run_clocks_apart(skew: Path, pace: float) -> None:
     time.clock_gettime = paced
 
 
-run_clocks_apart(Path(os.environ["NEMESIS_CLOCK"]), float(os.environ["NEMESIS_PACE"]))
-if int(os.environ.get("NEMESIS_STOP_AT_WRITE", "0")):
-    stop_at(int(os.environ["NEMESIS_STOP_AT_WRITE"]))
-match os.environ.get("NEMESIS_PLANT"):
-    case "blind-takeover":
-        take_over_blindly()
-    case "no-fence":
-        send_without_right()
-main()
+def main() -> None:
+    """Run the program's command line with the hooks that the environment asks for."""
+    run_clocks_apart(Path(os.environ["NEMESIS_CLOCK"]), float(os.environ["NEMESIS_PACE"]))
+    watch_frames(Path(os.environ["NEMESIS_SENT"]), int(os.environ["NEMESIS_STOP_AT_WRITE"]))
+    match os.environ.get("NEMESIS_PLANT"):
+        case "blind-takeover":
+            take_over_blindly()
+        case "no-fence":
+            send_without_right()
+    runner.__main__.main()

@@ -10,28 +10,44 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import sys
 from typing import Any
 
 import tests.chaos.gateway
+import tests.chaos.nemesis_worker
 from runner.__main__ import main
 from tests.preload import preload, run_to_end
 
-PROGRAMS = {"runner": main, "gateway": tests.chaos.gateway.main}
-POLL_S = 0.005
+PROGRAMS = {
+    "runner": main,
+    "gateway": tests.chaos.gateway.main,
+    "nemesis-worker": tests.chaos.nemesis_worker.main,
+}
 
 
 def serve() -> None:
     """Take orders until there are no more; a child comes out of here as the command line."""
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:
-        _reap()
-        if not select.select([0], [], [], POLL_S)[0]:
+        readable, _, _ = select.select([0, woken], [], [])
+        if woken in readable:
+            os.read(woken, 4096)
+            _reap()
+        if 0 not in readable:
             continue
         line = _line()
         if not line:
             return
         order = json.loads(line)
         if (pid := os.fork()) == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.close(woken)
+            os.close(wake)
             _become(order)
             run_to_end(PROGRAMS[order["program"]])
         _tell({"pid": pid})

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.core.errors import StorageError
 from runner.core.journal_location import JournalLocation
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event
@@ -119,3 +120,26 @@ def test_the_owner_goes_on_nothing_is_lost_and_the_next_one_is_not_refused(
     with journal.open_history() as history:
         assert history.run("latest").counts[Outcome.TRANSFERRED] == 2
         assert history.provenance().server.endswith("/2")
+
+
+def test_a_standby_that_commits_do_not_wait_for_loses_them_which_is_found(pair: Pair):
+    """The mistake is made on purpose: the check above has to see what it costs."""
+    both = pair.url(pair.primary, pair.standby)
+    create_journal(JournalLocation(both), Durability.ACCEPT_LOSS)
+    journal = PostgresJournal(JournalLocation(f"{both}&lane=edge"))
+    with LaneLock(JournalUrl.parse(journal.address), ttl_s=LEASE_S) as lock:
+        lock.acquire(0.0)
+        store = lock.open_store(environment="production", origin=ORIGIN)
+        started(store, journal, manifest_rows(1)).go("k0", Event.INTENT, Event.ACCEPTED)
+        execute(both, "ALTER SYSTEM SET synchronous_standby_names = ''")
+        execute(both, "SELECT pg_reload_conf()")
+        pair.stop(pair.standby)
+        store.record([note()])
+        acknowledged = (store.seq, store.head)
+        pair.stop(pair.primary)
+        pair.start(pair.standby)
+        pair.control(pair.standby, "promote")
+        with journal.open_history() as history:
+            assert not history.has_event(*acknowledged)
+        with pytest.raises(StorageError):  # its owner stops: another head than its own
+            store.record([note()])
