@@ -14,6 +14,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable
@@ -28,6 +29,7 @@ import yaml
 from tests.postgres_server import beside_server, binary, connect, server_user
 
 SCOPE = "fleet"
+KINDS = ("switchover", "server killed", "host killed")
 TTL_S = 20  # the least that Patroni allows
 PATIENCE_S = 600.0
 PORT = 23790
@@ -38,7 +40,7 @@ class PatroniCluster:
 
     def __init__(self, programs: Path, chance: random.Random) -> None:
         self._programs = programs
-        self._chance = chance
+        self._first = chance.randrange(len(KINDS))
         self._folder = beside_server("patroni")
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.done: list[str] = []
@@ -55,6 +57,7 @@ class PatroniCluster:
         return self
 
     def __exit__(self, *_: object) -> None:
+        sys.stderr.write(f"the leaders: {', '.join(self.done)}\n")
         for process in self._processes.values():
             process.terminate()
         for name, process in self._processes.items():
@@ -80,7 +83,7 @@ class PatroniCluster:
     def fail_over(self) -> None:
         """Switch over, or lose the leader's server or its whole host; wait for another leader."""
         leader = self._leader()
-        kind = self._chance.choice(("switchover", "server killed", "host killed"))
+        kind = KINDS[(self._first + len(self.done)) % len(KINDS)]
         self.done.append(kind)
         match kind:
             case "switchover":
