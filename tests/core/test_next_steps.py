@@ -212,3 +212,5 @@ def test_an_undo_that_needs_approvals_is_planned_and_signed_first():
 def test_a_command_for_a_run_names_its_journal():
     command = next_steps.control("a journal.db", "continue")
     assert shell_line(command) == "runner control continue --journal 'a journal.db'"
+    assert next_steps.ending("a journal.db", "continue") == shell_line(command)
+    assert next_steps.ending("a journal.db", None) is None

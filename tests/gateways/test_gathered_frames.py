@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from runner.gateways.websocket.transport import GATHERED_BYTES, TransportClosed, dialler
+from runner.gateways.websocket.transport import (
+    GATHERED_BYTES,
+    STOOD_STILL_S,
+    TransportClosed,
+    dialler,
+)
 
 
 async def received_of(texts: list[str]) -> tuple[list[str], int | None]:
@@ -22,7 +28,7 @@ async def received_of(texts: list[str]) -> tuple[list[str], int | None]:
 
     async with serve(read, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        transport = await dialler(None, time.time)(f"ws://127.0.0.1:{port}/", {})
+        transport = await dialler(None, time.time, time.monotonic)(f"ws://127.0.0.1:{port}/", {})
         for text in texts:
             await transport.send(text)
         await transport.close(1000, "done")
@@ -39,3 +45,31 @@ async def test_frames_of_one_turn_arrive_in_order_and_before_the_close():
 async def test_more_than_is_gathered_arrives_in_order_too():
     texts = [f"{number} {'x' * (GATHERED_BYTES // 3)}" for number in range(20)]
     assert await received_of(texts) == (texts, 1000)
+
+
+async def test_what_a_standstill_overtakes_is_withdrawn():
+    """Its leave was given before the process stood still; the rest of the turn goes out in order."""
+    now = 0.0
+    got: list[str] = []
+    withdrawn: list[str] = []
+    ended = asyncio.Event()
+
+    async def read(connection: ServerConnection) -> None:
+        got.extend([str(frame) async for frame in connection])
+        ended.set()
+
+    async with serve(read, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        transport = await dialler(None, time.time, lambda: now)(f"ws://127.0.0.1:{port}/", {})
+        await transport.send("in time", lambda: withdrawn.append("in time"))
+        await asyncio.sleep(0)
+        for name in ("late", "late too"):
+            await transport.send(name, partial(withdrawn.append, name))
+        await transport.send("not to be withdrawn")
+        now += 2 * STOOD_STILL_S
+        await asyncio.sleep(0)
+        await transport.send("after it", lambda: withdrawn.append("after it"))
+        await transport.close(1000, "done")
+        await ended.wait()
+    assert withdrawn == ["late", "late too"]
+    assert got == ["in time", "not to be withdrawn", "after it"]

@@ -36,7 +36,7 @@ CONFIRMED_S = 55.0
 """How long an outcome may take that must not become a doubt on a fine day."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PlatformEvidence:
     """Everything that is judged. Times are the world's seconds."""
 

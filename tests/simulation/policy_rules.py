@@ -21,7 +21,7 @@ from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Code
 from tests.simulation.capacity import LEAST_ON_QUEUE, MOST_WAITING, PRESENT
 from tests.simulation.evidence import NEGATIVE, POSITIVE, TOO_FAST, Evidence, first_read
-from tests.simulation.ledger import Frame
+from tests.simulation.ledger import Answer, Frame
 from tests.simulation.process import Course
 from tests.simulation.recurring_windows import are_open
 
@@ -54,13 +54,16 @@ def waited_in_vain(evidence: Evidence) -> Iterator[str]:
 
 
 def left_before_retry_after(evidence: Evidence) -> Iterator[str]:
-    """Find frames that left while the gateway had asked an earlier run, which knew it, to wait."""
+    """Find frames that left while the gateway had asked an earlier run, which knew it, to wait.
+
+    Only a frame's first answer asks for it: after another this one contradicts.
+    """
     if evidence.sets_clocks:
         return  # a wait is kept by the clocks of two processes
     asked = [
         (answer.read_at + answer.retry_after_s, answer)
         for frame in evidence.ledger.frames
-        for answer in frame.answers
+        for answer in first_answers(frame)
         if answer.status == TOO_FAST and answer.retry_after_s and evidence.was_heeded(answer)
         if answer.read_at is not None and answer.session == frame.session
         and answer.read_at < frame.left_at + evidence.orders.policy.negotiation_timeout_s - 0.5
@@ -70,6 +73,12 @@ def left_before_retry_after(evidence: Evidence) -> Iterator[str]:
             read_at, reader = answer.read_at or 0.0, answer.reader or 0
             if reader < frame.run and read_at < frame.left_at < until - EARLY_S:
                 yield f"run {frame.run}: {frame.message_id} {until - frame.left_at:.3f} s before"
+
+
+def first_answers(frame: Frame) -> Sequence[Answer]:
+    """Return the answer to a frame that was read first; nothing if none was."""
+    read = [answer for answer in frame.answers if answer.read_at is not None]
+    return sorted(read, key=lambda answer: answer.read_at or 0.0)[:1]
 
 
 def left_when_forbidden(evidence: Evidence) -> Iterator[str]:

@@ -54,7 +54,7 @@ class GenesysProber:
         try:
             visit = RoundTrip(
                 rest,
-                dialler(context, clock.wall, rest.tokens.hide),
+                dialler(context, clock.wall, clock.uptime, rest.tokens.hide),
                 findings,
                 media=_MEDIA,
                 new_id=lambda: str(uuid.uuid4()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -43,6 +43,12 @@ FRAME_LIMIT = 2**20
 GATHERED_BYTES = 2**14
 """Bytes of frames that a turn of the loop gathers before it passes them to the kernel."""
 
+STOOD_STILL_S = 0.25
+"""A turn of the loop takes no longer, unless the machine or the process stood still meanwhile."""
+
+Withdraw = Callable[[], None]
+"""Is told that a frame was certainly not written."""
+
 _OUR_KEEPALIVE = "keepalive ping timeout"  # how websockets words it
 
 _SILENT = logging.getLogger("runner.gateways.websocket.transport.silent")
@@ -72,10 +78,12 @@ class Transport(Protocol):
     def writable(self) -> bool:
         """Return whether the socket is open and its buffer empty."""
 
-    async def send(self, text: str) -> None:
+    async def send(self, text: str, withdraw: Withdraw | None = None) -> None:
         """Write a text frame before the first suspension. Raises `TransportClosed`.
 
-        It leaves before the loop waits for anything, together with the frames of the same turn.
+        It leaves before the loop waits for anything, together with the frames of the same turn. If
+        the process stood still before that, what allowed it to leave may not hold any more: a frame
+        with `withdraw` is then dropped, and `withdraw` called.
         """
 
     async def receive(self) -> str | bytes:
@@ -98,17 +106,21 @@ Hide = Callable[[str], str]
 def dialler(
     context: ssl.SSLContext | None,
     wall_s: Callable[[], float],
+    uptime_s: Callable[[], float],
     hide: Hide = lambda text: text,
     *,
     frame_limit: int = FRAME_LIMIT,
 ) -> Dial:
-    """Return the real dial function; `hide` removes our secrets from what a server quotes."""
+    """Return the real dial function; `hide` removes our secrets from what a server quotes.
+
+    `uptime_s` goes on while the machine is suspended.
+    """
 
     async def dial(url: str, headers: Mapping[str, str]) -> Transport:
         secure = {"ssl": context} if urlsplit(url).scheme == "wss" else {}
         try:
             return WebSocketTransport(
-                await _Connect(without_user(url), headers, frame_limit, **secure)
+                await _Connect(without_user(url), headers, frame_limit, **secure), uptime_s
             )
         except InvalidStatus as error:
             raise _refusal(error, wall_s(), hide) from error
@@ -151,10 +163,13 @@ class _Connect(connect):
 class WebSocketTransport:
     """A `Transport` over the library's connection."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, uptime_s: Callable[[], float]) -> None:
         self._connection = connection
+        self._uptime_s = uptime_s
         self._loop = asyncio.get_running_loop()
         self._gathered = 0  # bytes of the frames that this turn of the loop has written
+        self._gathered_since = 0.0
+        self._may_be_withdrawn: list[tuple[bytes, Withdraw]] = []  # of the gathered frames
 
     @property
     def tls(self) -> str | None:
@@ -171,7 +186,7 @@ class WebSocketTransport:
         """Return whether the socket is open and the transport's buffer empty."""
         return self.is_open and self._connection.transport.get_write_buffer_size() == 0
 
-    async def send(self, text: str) -> None:
+    async def send(self, text: str, withdraw: Withdraw | None = None) -> None:
         """Write before the first suspension, and without one.
 
         The frames of one turn of the loop are one call of the kernel: a call costs more than a
@@ -187,7 +202,10 @@ class WebSocketTransport:
                 CloseCode.ABNORMAL_CLOSURE, f"connection is {protocol.state.name.lower()}"
             )
         protocol.writes.append(frame)
+        if withdraw is not None:
+            self._may_be_withdrawn.append((frame, withdraw))
         if not self._gathered:
+            self._gathered_since = self._uptime_s()
             self._loop.call_soon(self._flush)
         self._gathered += len(frame)
         if self._gathered >= GATHERED_BYTES:
@@ -195,8 +213,20 @@ class WebSocketTransport:
 
     def _flush(self) -> None:
         """Pass what was gathered to the kernel; what it does not take, the transport keeps."""
+        may_be_withdrawn, self._may_be_withdrawn = self._may_be_withdrawn, []
+        if may_be_withdrawn and self._uptime_s() - self._gathered_since > STOOD_STILL_S:
+            self._withdraw(may_be_withdrawn)
         self._gathered = 0
         self._connection.transport.write(b"".join(self._connection.protocol.data_to_send()))
+
+    def _withdraw(self, gathered: Sequence[tuple[bytes, Withdraw]]) -> None:
+        """Drop those of the frames that are still in the library's queue."""
+        queue = self._connection.protocol.writes
+        queued = {id(frame) for frame in queue}
+        stale = {id(frame): withdraw for frame, withdraw in gathered if id(frame) in queued}
+        queue[:] = [frame for frame in queue if id(frame) not in stale]
+        for withdraw in stale.values():
+            withdraw()
 
     async def receive(self) -> str | bytes:
         """Return the next message."""
