@@ -67,9 +67,11 @@ def test_a_full_queue_and_an_absent_user_are_given_up_and_the_others_are_moved(h
         conversation(2): "transferred",
         conversation(3): "unattempted",
     }
-    reason = applied.report.by_id[conversation(0)]["reason"]
-    assert f"destination full: {OVERFLOW} was full for 1" in reason
-    assert "(2 transfers)" in reason
+    left = applied.report.by_id[conversation(0)]
+    assert (left["reason"], left["reason_code"]) == ("destination full", "destination_full")
+    explanation = applied.report.run["explanation"]
+    assert f"destination full: {OVERFLOW} was full for 1" in explanation
+    assert "(2 transfers)" in explanation
     content["destinations"][OVERFLOW]["while"]["waiting"] = "< 30"
     again = harness.apply(content)
     assert again.outcomes()[conversation(0)] == "transferred"

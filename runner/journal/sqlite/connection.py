@@ -28,7 +28,7 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _NO_RIGHTS:
+        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _NO_RIGHTS and path.exists():
             raise StorageError(
                 f"the journal {path} is another account's ({damage(error)}): who reads it also needs"
                 " the right to write it and the files beside it; use the account of its runs, or root"
