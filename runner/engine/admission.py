@@ -362,7 +362,10 @@ class Admission:
         if rate_per_s is None:
             return Bucket(0.0)
         return bucket_at_start(
-            now=self._clock.now(), rate_per_s=rate_per_s, burst=self._limits.burst
+            now=self._clock.now(),
+            rate_per_s=rate_per_s,
+            burst=self._limits.burst,
+            limit_per_s=self._pace.limit_per_s,
         )
 
     def _log_for(self, limits: Limits) -> deque[float] | None:

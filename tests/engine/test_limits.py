@@ -145,6 +145,12 @@ def test_a_run_after_a_killed_one_begins_at_the_rate_that_was_left():
     assert sum(at < 2 for at in run.times) <= 5
 
 
+def test_a_large_burst_at_the_rate_that_was_left_holds_no_run_up():
+    limits = Limits(rate_per_s=16, burst=200)
+    run = run_batch(12, limits=limits, pace=PaceLeft(Slowdown(WALL_S, 0.25, 16.0)))
+    assert run.times[0] <= 2
+
+
 def test_what_the_gateway_asks_for_is_written_down_for_the_next_run():
     run = run_batch(
         3, Answer("rate_limited", retry_after_s=30), CARRIED_OUT, limits=Limits(rate_per_s=8)

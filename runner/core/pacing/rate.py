@@ -35,13 +35,17 @@ class Bucket:
     tat: float
 
 
-def bucket_at_start(*, now: float, rate_per_s: float, burst: int) -> Bucket:
+def bucket_at_start(
+    *, now: float, rate_per_s: float, burst: int, limit_per_s: float | None = None
+) -> Bucket:
     """Return the bucket at the start of a run: the burst is spent, the first frame is due later.
 
     So a run that follows another immediately, perhaps a killed one, keeps the limit of both together.
+    The burst is measured by `limit_per_s` (default: `rate_per_s`), as in `take_token`: a run that
+    begins at a lower rate waits no longer for its first frame than one interval.
     """
-    interval_s = 1 / rate_per_s
-    return Bucket(now + min(interval_s, WINDOW_S) + (burst - 1) * interval_s)
+    spent_s = (burst - 1) / (limit_per_s or rate_per_s)
+    return Bucket(now + min(1 / rate_per_s, WINDOW_S) + spent_s)
 
 
 def take_token(

@@ -159,6 +159,15 @@ def test_the_first_frame_is_an_interval_off_and_a_second_at_most():
     ) == (pytest.approx(1))
 
 
+def test_a_run_that_begins_slowed_down_waits_for_no_burst_at_that_rate():
+    """A rate of 100/s that was cut to its floor, with a burst of 200: one second, not two minutes."""
+    slow, limit, burst = 100 * SMALLEST_SHARE, 100.0, 200
+    bucket = bucket_at_start(now=5, rate_per_s=slow, burst=burst, limit_per_s=limit)
+    assert due_in(bucket, now=5, rate_per_s=slow, burst=burst, limit_per_s=limit) == pytest.approx(
+        1 / slow
+    )
+
+
 def test_a_refusal_changes_nothing():
     bucket = bucket_at_start(now=0, rate_per_s=10, burst=1)
     assert take_token(bucket, now=0.05, rate_per_s=10, burst=1) == (bucket, pytest.approx(0.05))
