@@ -60,12 +60,15 @@ def ask_on_terminal(question: str) -> bool | None:
 def ask_for_line(prompt: str, *, shown: str = "") -> str | None:
     """Ask for a line of text on the controlling terminal, below `shown`; None: there is none.
 
-    End of input, or a terminal that is gone, is None too.
+    What was typed before `shown` could be read does not answer it. End of input, or a terminal that
+    is gone, is None too.
     """
     terminal = _open_terminal()
     if terminal is None:
         return None
     try:
+        if shown:
+            _discard_typed(terminal)
         os.write(terminal, f"{shown}{prompt}".encode("utf-8", "replace"))
         line = os.read(terminal, MAX_BYTES)
         return line.decode("utf-8", "replace").strip() if line.endswith(b"\n") else None
