@@ -1,4 +1,4 @@
-"""Finds numbers by the identity of objects, in sixteen bytes each."""
+"""Finds numbers by the identity of objects, in twelve bytes each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SHORTEST, _PARTS = 4_096, 16
 
 
 class IdentityIndex:
-    """A number for each of many objects, found by `id`; the objects must stay alive.
+    """A number below 2**32 for each of many objects, found by `id`; the objects must stay alive.
 
     A dict takes 120 bytes for each. Here one holds only what was added last, at most a sixteenth; the
     rest is in sorted arrays. What is added again has its new number.
@@ -52,7 +52,7 @@ class IdentityIndex:
     def _sort_latest(self) -> None:
         latest, self._latest = self._latest, {}
         identities = array("Q", sorted(latest))
-        numbers = array("Q", map(latest.__getitem__, identities))
+        numbers = array("I", map(latest.__getitem__, identities))
         self._sorted.append((identities, numbers))
         held = sum(len(each) for each, _ in self._sorted)
         self._most = max(_SHORTEST, held // _PARTS)

@@ -72,7 +72,7 @@ class Marks:
     """Every container's marks in one flat array, found by the container's identity.
 
     A mapping has two marks for each key, in the order of its keys: the key's and the value's; a
-    sequence has one for each item. Millions of them cost eight bytes each, and each container sixteen.
+    sequence has one for each item. Millions of them cost eight bytes each, and each container twelve.
     """
 
     flat: array[int] = field(default_factory=lambda: array("Q"))
