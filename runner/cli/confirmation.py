@@ -22,6 +22,9 @@ MAX_BYTES = 1024
 YES = frozenset({"y", "yes"})
 NO = frozenset({"", "n", "no"})
 
+BACKGROUND_S = 0.5
+"""How often a run that waits for an answer looks whether it is back in the terminal's foreground."""
+
 
 def question_text(question: Question) -> str:
     """Return the question before a run sends: where, what, how many, with which history."""
@@ -116,6 +119,17 @@ def _is_in_foreground(terminal: int) -> bool:
         return False
 
 
+def _is_in_background(terminal: int) -> bool:
+    """Return whether another job has the terminal: to read or to flush it would stop this process.
+
+    A terminal that is not the controlling one stops nobody.
+    """
+    try:
+        return os.tcgetpgrp(terminal) != os.getpgrp()
+    except OSError:
+        return False
+
+
 def _stdin_name() -> str | None:
     try:
         return os.ttyname(sys.stdin.fileno())
@@ -154,7 +168,8 @@ async def ask_beside_run(
     terminal. A terminal that takes nothing in holds nothing up.
 
     `elsewhere` is the command that answers in its place. Without a terminal, or once it is gone, it
-    never returns.
+    never returns. In the terminal's background (`&`, or Ctrl-Z and `bg`) it asks once the run is in
+    the foreground: to touch the terminal before would stop the run, and all that it has in flight.
     """
     terminal = _open_terminal()
     if terminal is None:
@@ -162,6 +177,7 @@ async def ask_beside_run(
     try:
         os.set_blocking(terminal, False)
         text = f"{visible(question)}\n[y/N], or: {visible(elsewhere)}\n"
+        await _foreground(terminal)
         _discard_typed(terminal)
         if show is not None:
             show(text)
@@ -174,12 +190,34 @@ async def ask_beside_run(
     return await unanswered(question) if answer is None else answer in YES
 
 
+async def _foreground(terminal: int) -> None:
+    loop = asyncio.get_running_loop()
+    is_back = asyncio.Event()
+
+    def look() -> None:
+        if _is_in_background(terminal):
+            loop.call_later(BACKGROUND_S, look)
+        else:
+            is_back.set()
+
+    look()
+    await is_back.wait()
+
+
 async def _line_from(terminal: int) -> str | None:
     """Return the next line that is typed; None: the terminal is gone."""
     loop = asyncio.get_running_loop()
     typed: asyncio.Future[str | None] = loop.create_future()
 
+    def listen() -> None:
+        if not typed.done():
+            loop.add_reader(terminal, read)
+
     def read() -> None:
+        if _is_in_background(terminal):  # what is typed is another job's
+            loop.remove_reader(terminal)
+            loop.call_later(BACKGROUND_S, listen)
+            return
         try:
             line = os.read(terminal, MAX_BYTES)
         except BlockingIOError:
@@ -190,8 +228,9 @@ async def _line_from(terminal: int) -> str | None:
             typed.set_result(line.decode("utf-8", "replace").strip().lower() if line else None)
         loop.remove_reader(terminal)
 
-    loop.add_reader(terminal, read)
+    listen()
     try:
         return await typed
     finally:
+        typed.cancel()
         loop.remove_reader(terminal)

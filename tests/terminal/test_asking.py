@@ -114,6 +114,22 @@ def test_in_the_background_without_input_it_does_not_ask(gateway: Gateway, harne
     assert len(gateway.effects) == 1
 
 
+def test_in_the_background_a_wave_that_waits_does_not_stop_the_process(
+    gateway: Gateway, harness: Harness
+):
+    """As `runner apply … &` in a shell: a stopped process would answer no command."""
+    in_background = "os.fork() and (os.wait(), os._exit(0)); os.setpgid(0, 0)"
+    content = manifest(gateway, [transfer() for _ in range(3)])
+    content["policy"]["waves"] = [1, {"size": "100%", "confirm": True}]
+    path = harness.write(content)
+    with asked(harness, path, "--yes", before=in_background, stderr=None) as shown:
+        shown.wait_for("waits to be confirmed")
+        assert harness.run("control", "continue", "--manifest", path).code == 0
+        assert shown.ended() == 0
+        assert "Begin wave" not in shown.screen.text
+    assert len(gateway.effects) == 3
+
+
 @pytest.mark.parametrize(("typed", "code", "moved"), [(b"y\n", 0, 3), (b"n\n", 5, 1)])
 def test_a_wave_is_confirmed_at_the_terminal_beside_the_live_view(
     gateway: Gateway, harness: Harness, typed: bytes, code: int, moved: int
@@ -146,6 +162,33 @@ sys.exit(0 if asyncio.run(ask_beside_run("Begin?", show, elsewhere="another way"
 def test_an_answer_counts_from_the_moment_the_question_is_shown(tmp_path: Path):
     arguments = [sys.executable, "-c", ANSWERED_AT_ONCE]
     with Window(arguments, cwd=tmp_path, env=environment()) as shown:
+        shown.wait_for("[y/N]")
+        shown.type(b"y\n")
+        assert shown.ended() == 0
+
+
+ASKED_IN_BACKGROUND = """
+import asyncio, os, signal, sys
+from runner.cli.confirmation import ask_beside_run
+
+asker = os.fork()
+if not asker:
+    os.setpgid(0, 0)
+    print("in the background", flush=True)
+    answer = asyncio.run(ask_beside_run("Begin?", None, elsewhere="another way"))
+    os._exit(0 if answer else 1)
+assert sys.stdin.readline() == "not for the run\\n"
+os.tcsetpgrp(0, asker)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(asker, 0)[1]))
+"""
+
+
+def test_a_question_in_the_background_is_asked_in_the_foreground(tmp_path: Path):
+    arguments = [sys.executable, "-c", ASKED_IN_BACKGROUND]
+    with Window(arguments, cwd=tmp_path, env=environment()) as shown:
+        shown.wait_for("in the background")
+        assert "[y/N]" not in shown.screen.text
+        shown.type(b"not for the run\n")
         shown.wait_for("[y/N]")
         shown.type(b"y\n")
         assert shown.ended() == 0
