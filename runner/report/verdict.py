@@ -44,6 +44,10 @@ _ENDS = {
     "bug": "The run ended with an internal error",
 }
 
+_NONE = "There was nothing to do: the manifest lists no transfers, or its selections found none."
+_NOT_BEGUN = "No transfer was begun."
+_UNKNOWN = "the run did not get as far as to know whom it would move"
+
 
 def verdict_of(content: Content) -> RunVerdict:
     """Return the verdict; doubts come before any other failure."""
@@ -77,7 +81,7 @@ def _headline(content: Content) -> str:
     """Return the run's counts and duration in one sentence."""
     total, counts = content.summary.total, content.summary.counts
     if not total:
-        return "There was nothing to do: the manifest lists no transfers."
+        return _NONE if content.source.run.outcome in {"ok", _IN_DOUBT} else _NOT_BEGUN
     parts = [f"{counts[Outcome.TRANSFERRED]:,} of {total:,} transferred"]
     parts += [
         f"{counts[outcome]:,} {_CLAUSES.get(outcome, outcome.words)}"
@@ -104,7 +108,7 @@ def _meaning(content: Content) -> str:
             else f"{end}, and {doubt}."
         )
     if end is not None:
-        return f"{end}; {_left(content.summary.not_begun)}."
+        return f"{end}; {_left(content.summary.not_begun) if content.summary.total else _UNKNOWN}."
     if outcome == "ok":
         return _done(content)
     if outcome == _IN_DOUBT:

@@ -139,8 +139,14 @@ def test_a_plan_names_its_windows_too(rendered: Rendered):
         (
             samples.empty(),
             "good",
-            "There was nothing to do: the manifest lists no transfers.",
+            "There was nothing to do: the manifest lists no transfers, or its selections found none.",
             "",
+        ),
+        (
+            ended("unreachable"),  # before a selection was asked for
+            "bad",
+            "No transfer was begun.",
+            "The gateway could not be reached; the run did not get as far as to know whom it would move.",
         ),
         (
             ended("ok", Outcome.UNCHANGED, Outcome.UNCHANGED),

@@ -110,7 +110,7 @@ _EXPLAINED_BELOW = (ExitCode.OK, ExitCode.FAILURES, ExitCode.IN_DOUBT)
 def _well(result: RunResult) -> str:
     total = counted(result.total, "transfer")
     if not result.total:
-        return "ok: the manifest has no transfers"
+        return "ok: no transfers were listed or selected"
     if result.done < result.total:
         return f"ok: {result.done:,} of {total} done; {result.not_selected:,} not selected"
     if result.counts.get(Outcome.UNCHANGED, 0) == result.total:

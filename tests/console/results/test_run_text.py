@@ -195,7 +195,7 @@ def test_a_dry_run_with_doubts_and_preflight_says_both():
             result(ExitCode.OK, {T: 1, U: 2}, not_selected=2),
             "ok: 1 of 3 transfers done; 2 not selected",
         ),
-        (result(ExitCode.OK), "ok: the manifest has no transfers"),
+        (result(ExitCode.OK), "ok: no transfers were listed or selected"),
         (
             result(ExitCode.FAILURES, {T: 2, R: 1, F: 1}),
             "failures: 2 of 4 transfers were rejected or failed",
