@@ -250,6 +250,8 @@ def _plan_steps(content: Content, send: int) -> Iterator[Step]:
         )
         yield from _carry_out(given, "Carry it out.", approvals)
     else:
+        if given.plan is None and plan is not None and plan.selections:
+            yield Step(_ASK, next_steps.plan(given, preflight=True))
         yield from _carry_out(given, "Read the plan below, then carry it out.", approvals)
     if plan is not None and plan.in_doubt:
         yield Step("See what is in doubt.", next_steps.status(given.journal_path))
@@ -264,6 +266,7 @@ def _carry_out(given: RunArguments, text: str, approvals: int) -> Iterator[Step]
         yield replace(step, text=f"{step.text[0].upper()}{step.text[1:]}.")
 
 
+_ASK = "See whom the selections find now; nobody is moved."
 _SAVE_AGAIN = (
     "Read the plan below, then save it: what it moves again is moved only once, however often the"
     " file is applied."

@@ -98,6 +98,10 @@ def test_offline_a_selection_and_a_name_are_reported_as_not_known_yet(harness: H
     assert checked.out.startswith(
         "valid: 0 of 0 transfers would be sent, and what 1 selection will find\n"
     )
+    offered = checked.out.splitlines()
+    look = next(number for number, line in enumerate(offered) if line.endswith(" --preflight"))
+    assert offered[look - 1] == "  see whom the selections find now; nobody is moved:"
+    assert offered[look + 1] == "  carry it out:"
     [page] = harness.folder.glob("reports/batch/plan-*/report.html")
     assert "and what 1\N{NO-BREAK SPACE}selection will find" in page.read_text("utf-8")
     assert "Nothing is left to do" not in page.read_text("utf-8")

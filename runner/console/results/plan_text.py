@@ -113,6 +113,8 @@ def plan_steps(result: RunResult) -> Iterator[str]:
     for step in result.steps:
         if step.line is not None or step.argv[1:2] == ("approvals",):
             text: str | None = step.text[0].lower() + step.text[1:].removesuffix(".")
+        elif step.argv[1:2] == ("plan",) and "--out" not in step.argv:
+            text = "see whom the selections find now; nobody is moved"
         elif approvals and step.argv[1:2] == ("plan",) and "--again" not in step.argv:
             text = "save the plan first: people approve a file, not a manifest"
         else:
