@@ -120,6 +120,15 @@ class CommandHandler:
             return
         self._decisions.append(DecisionRecord(given.at, given.who, given.text, given.why))
 
+    def note_restored_pause(self) -> None:
+        """Write down a pause that holds on, for those who follow this run by its own events."""
+        if not self.is_paused:
+            return
+        pauses = (each for each in reversed(self._decisions) if each.what.startswith("pause"))
+        if (given := next(pauses, None)) is not None:
+            fields = {"who": given.who, "what": given.what, "why": given.why, "since": given.at}
+            self._notes.add(Note.PAUSE_RESTORED, **fields)
+
     @property
     def is_paused(self) -> bool:
         """Whether an operator's pause is in force."""

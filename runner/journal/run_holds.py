@@ -47,6 +47,8 @@ class RunHolds:
         event = body["event"]
         if event == Note.CONTROL:
             self._take_command(body)
+        elif event == Note.PAUSE_RESTORED:
+            self._take_command({**body, "at": body["since"]})
         elif event == Note.PAUSE_ENDED:
             self._held.pop("pause", None)
         elif event == Note.WAVE_HELD:

@@ -70,6 +70,7 @@ class Note:
     WAVE_BEGUN: ClassVar = "wave begun"
     CONTROL: ClassVar = "control"
     PAUSE_ENDED: ClassVar = "pause ended"
+    PAUSE_RESTORED: ClassVar = "pause of an earlier run holds on"
     SLOWED_DOWN: ClassVar = SLOWED_DOWN
     HELD_OFF: ClassVar = HELD_OFF
     GATE: ClassVar = "gate"

@@ -14,6 +14,7 @@ from runner.core.pacing.batch_so_far import BatchSoFar, GivenBefore
 from runner.core.transfer.doubt_evidence import Baseline, Dedupes
 from runner.core.transfer.rows import PlannedRow
 from runner.engine.rules import Rules
+from runner.ports import Note
 from runner.testing.gateway import CARRIED_OUT, Answer, Frame
 from tests.engine.builders import DatedGateway, course, left_behind, refusing, rows
 from tests.engine.harness import Run, ids, run_batch
@@ -173,6 +174,8 @@ def test_a_pause_stays_a_pause():
     )  # fmt: skip
     assert len(run.frames) == 20
     assert run.times[0] >= 50
+    told = {"who": "alice", "what": "pause", "why": "full", "since": "2026-12-01T00:00:00Z"}
+    assert run.noted(Note.PAUSE_RESTORED) == [told]  # for those who look from outside
 
 
 def test_a_pause_for_a_time_that_was_resumed_is_none_and_lowered_limits_stay():
@@ -183,6 +186,7 @@ def test_a_pause_for_a_time_that_was_resumed_is_none_and_lowered_limits_stay():
         so_far=so_far(left, begun=0, commands=commands),
     )  # fmt: skip
     assert 9 <= run.times[-1] <= 11
+    assert run.noted(Note.PAUSE_RESTORED) == []
 
 
 def test_what_is_above_a_limit_of_this_run_is_left_out():

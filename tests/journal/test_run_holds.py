@@ -30,6 +30,9 @@ def held(*events: dict[str, Any], after_s: float = 0.0) -> list[tuple[str, str |
 
 
 PAUSED = command("pause", "the queue is full")
+RESTORED = event(Note.PAUSE_RESTORED, who="anna", what="pause", why=None, since=timestamp(AT)) | {
+    "at": timestamp(AT + 7200)
+}
 CONFIRM = event(Note.WAVE_HELD, wave=2, of=3, by="confirm")
 PAUSE = event(Note.WAVE_HELD, wave=2, of=3, by="pause", seconds=300.0)
 BEGUN = event(Note.WAVE_BEGUN, wave=2, of=3)
@@ -42,6 +45,7 @@ FULL = event(Note.DESTINATION_FULL, destination="queue Overflow", why="waiting i
     ("begin", "words", "ends_by", "end"),
     [
         (PAUSED, f"is paused by anna since {SINCE}: the queue is full", "resume", command("resume")),
+        (RESTORED, f"is paused by anna since {SINCE}", "resume", command("resume")),
         (command("pause --for 20m"), f"is paused by anna since {SINCE}", "resume", event(Note.PAUSE_ENDED)),
         (CONFIRM, "waits for the confirmation of wave 2 of 3", "continue", command("continue")),
         (CONFIRM, "waits for the confirmation of wave 2 of 3", "continue", BEGUN),
