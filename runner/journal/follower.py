@@ -91,6 +91,7 @@ class Follower:
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._recent_failures: deque[RecentFailure] = deque(maxlen=FAILURES_KEPT)
         self._session = SessionState.DIALLING
+        self._has_ended = False
         self._stage: str | None = None
         self._holds = RunHolds()
         self.has_news = False  # whether the last look found new events
@@ -175,6 +176,8 @@ class Follower:
             self._session = SessionState.OPEN
         elif event == Note.SESSION_CLOSED:
             self._session = SessionState.LOST
+        elif event == Note.RUN_ENDED:
+            self._has_ended = True
         elif event == Note.WAVE_BEGUN:
             self._stage = stage_of(body)
         if "state" not in body:
@@ -217,6 +220,8 @@ class Follower:
 
     def holds(self, at: float) -> Sequence[Hold]:
         """Return what holds the run at `at`; a lost session too, unless a person holds it."""
+        if self._has_ended:  # since the caller saw it run
+            return ()
         holds = self._holds.at(at)
         if self._session is SessionState.OPEN or (holds and holds[0].ends_by is not None):
             return holds

@@ -63,6 +63,7 @@ class Note:
 
     SESSION_OPENED: ClassVar = "session opened"
     SESSION_CLOSED: ClassVar = "session closed"
+    RUN_ENDED: ClassVar = "run ended"
     ASKED_TO_WAIT: ClassVar = "waiting: the gateway asked for it"
     CIRCUIT_OPEN: ClassVar = "open circuit: the gateway answers nothing; only probes are sent"
     LOOK_UPS_HELD: ClassVar = "open circuit: look-ups are not answered; transfers wait"

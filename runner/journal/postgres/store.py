@@ -275,7 +275,7 @@ class Store:
             self._do(connection, _FINISH_RUN, values)
             self._with_run_end(connection, record)
 
-        self._commit([Note("run ended", at, {"outcome": record["outcome"]})], write)
+        self._commit([Note(Note.RUN_ENDED, at, {"outcome": record["outcome"]})], write)
 
     def seal(self) -> None:
         """Leave it to the server, whose pages have checksums, to notice damage."""

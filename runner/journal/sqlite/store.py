@@ -206,7 +206,7 @@ class Store:
         """Store how the run ended."""
 
         def write() -> None:
-            self._append([Note("run ended", at, {"outcome": record["outcome"]})])
+            self._append([Note(Note.RUN_ENDED, at, {"outcome": record["outcome"]})])
             self._connection.execute(
                 "UPDATE runs SET record = ?, figures = ?, finished_at = ? WHERE no = ?",
                 (canonical(record), canonical(figures), record["finished_at"], self.run_no),

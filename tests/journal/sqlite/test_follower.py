@@ -125,6 +125,16 @@ def test_the_session_and_what_holds_all_up_are_told(journal: Path, store: Store)
         assert later.look(AT).session is SessionState.OPEN
 
 
+def test_a_run_that_has_ended_waits_for_nothing(journal: Path, store: Store):
+    """It closed its session itself; who saw it run a moment ago still asks what holds it."""
+    run = begun(store, manifest_rows(1))
+    with Follower(SqliteRunEvents(journal, store.run_no), "j.db") as follower:
+        run.go("k0", Event.INTENT, Event.ACCEPTED)
+        store.record([note(Note.SESSION_CLOSED)])
+        run.finish()
+        assert follower.look(AT).waiting_for is None
+
+
 def test_callbacks_that_are_owed_are_counted(journal: Path, store: Store):
     run = begun(store, manifest_rows(1, callbacks=("crm",)))
     life = run.life("k0")
