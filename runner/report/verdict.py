@@ -10,7 +10,8 @@ from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
 from runner.core.next_steps import PLAN_NAME, RunArguments, Step
 from runner.core.number_text import counted, duration, was_or_were
-from runner.core.timestamps import seconds_between
+from runner.core.records.run_record import RunRecord
+from runner.core.timestamps import clock_time, seconds_between
 from runner.core.transfer.outcome import BY_URGENCY, Outcome
 from runner.report.model import Content
 
@@ -194,10 +195,21 @@ def _fix_and_apply(content: Content) -> Iterator[Step]:
 
 def _resume(content: Content) -> Iterator[Step]:
     yield Step(
-        "When the cause is removed, apply again: it continues with what has not been carried out, "
+        f"{_when(content.source.run)}: it continues with what has not been carried out, "
         "and sends nothing twice.",
         _apply(content),
     )
+
+
+def _when(run: RunRecord) -> str:
+    """Return when a run that ended early is to be continued."""
+    if run.outcome == "interrupted":
+        return "When the batch may go on, apply again"
+    if run.outcome != "stopped" or run.windows is None or run.windows.closed_at is None:
+        return "When the cause is removed, apply again"
+    if not run.windows.openings:
+        return "The windows closed: when the manifest has one that opens, apply again"
+    return f"When the windows open again, at {clock_time(run.windows.openings[0].opens_utc)} UTC, apply again"
 
 
 def _diagnose(content: Content) -> Iterator[Step]:

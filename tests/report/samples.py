@@ -14,6 +14,8 @@ from runner.core.records.run_record import (
     AttemptRecord,
     CallbackRecord,
     DecisionRecord,
+    DestinationFigures,
+    GateRecord,
     OpeningRecord,
     PlanFigures,
     ReportSource,
@@ -21,6 +23,7 @@ from runner.core.records.run_record import (
     RunWindows,
     SessionClose,
     TransferRecord,
+    WaitingPoint,
 )
 from runner.core.transfer.outcome import Outcome
 from tests.report.measured import MANIFEST, at_s, audit, figures, stamp
@@ -182,6 +185,15 @@ OPENINGS = tuple(
 NAMES = {"genesys://queue/billing-1": "Billing EU", "genesys://queue/billing-3": "Billing <new>"}
 
 
+LIMITED = (
+    DestinationFigures(
+        "genesys://queue/billing-1", 8, 5.6, 8.0, 16.2, 24.7,
+        (WaitingPoint(0.0, 0.0), WaitingPoint(9.0, 8.0), WaitingPoint(30.0, 2.0)),
+    ),
+    DestinationFigures("genesys://queue/billing-3", 1, 0.0),
+)  # fmt: skip
+
+
 def guarded() -> ReportSource:
     """Return an approved run that its window stopped."""
     windows = RunWindows(
@@ -201,6 +213,8 @@ def guarded() -> ReportSource:
         mixed(),
         run=run,
         decisions=(*decided, DecisionRecord(stamp(9), "mara", "rate 20/s", "calls wait")),
+        gates=(GateRecord(stamp(8), "overflow-healthy", 2, "pass", "waiting is 0 (< 20)"),),
+        figures=replace(figures(), destinations=LIMITED),
     )
 
 

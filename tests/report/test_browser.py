@@ -300,6 +300,17 @@ def with_key(key: str) -> TransferRecord:
     return samples.transfer(3)._replace(key=key)
 
 
+def test_decisions_gates_and_limits_are_sheets_with_names_on_a_phone(opened: Open):
+    page = opened(samples.guarded(), viewport={"width": 390, "height": 900})
+    cells = page.locator("#decisions tbody tr").last.get_by_role("cell")
+    assert cells.all_inner_texts()[:2] == ["2026-12-01 21:00:09", "mara"]
+    heads = "cells => cells.map((cell) => getComputedStyle(cell, '::before').content)"
+    assert cells.evaluate_all(heads) == ['"At (UTC)"', '"Who"', '"What"', '"Why"']
+    for name in ("decisions", "gates", "destinations"):
+        boxes = [each.bounding_box() for each in page.locator(f"#{name} tbody tr").all()]
+        assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
+
+
 @pytest.mark.parametrize("width", [320, 768, 2560])
 def test_proof_and_windows_fit_and_their_texts_can_be_copied(opened: Open, width: int):
     page = opened(samples.guarded(), viewport={"width": width, "height": 900})

@@ -15,6 +15,7 @@ from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.records.run_record import (
     Figures,
     PlanFigures,
+    RunRecord,
     SessionClose,
     TimelineEvent,
     TimelineEventKind,
@@ -123,6 +124,46 @@ def test_the_timeline_marks_losses_slowing_and_renewals():
         ("paused", 49.8, 4.9),
     ]
     assert plot.caption.endswith("It was slowed down once and its session was lost once.")
+
+
+def test_the_timeline_names_what_people_did_to_the_run():
+    """A run that a person paused was interrupted, whatever the gateway did."""
+    pause = happened(9.0, TimelineEventKind.CONTROL, reason="mara: pause")
+    alone = plot_timeline(samples.figures().timeline, 1.0, (pause,))
+    among = plot_timeline(samples.figures().timeline, 1.0, (*STORY, pause))
+    none = plot_timeline(samples.figures().timeline, 1.0, ())
+    assert alone is not None
+    assert among is not None
+    assert none is not None
+    assert alone.caption.endswith(". People steered it once.")
+    assert among.caption.endswith(
+        "It was slowed down once, its session was lost once and people steered it once."
+    )
+    assert none.caption.endswith(". Nothing slowed or interrupted it.")
+
+
+def test_a_run_that_had_nothing_to_send_claims_no_limit():
+    idle = replace(samples.mixed(), figures=Figures())
+    rows = {name: note for name, _, note in page_figures.figures(build_content(idle))}
+    assert rows["Rate achieved"] == ""
+    unlimited = replace(samples.mixed(), figures=Figures(sessions_opened=1))
+    rows = {name: note for name, _, note in page_figures.figures(build_content(unlimited))}
+    assert rows["Rate achieved"] == "limit none"
+
+
+def test_the_next_step_of_a_run_that_ended_early_says_when():
+    def step(run: RunRecord) -> str:
+        return verdict_of(build_content(replace(samples.guarded(), run=run))).steps[-1].text
+
+    closed = samples.guarded().run
+    assert closed.windows is not None
+    assert step(closed).startswith("When the windows open again, at 2026-12-02 21:00:00 UTC, apply")
+    never = replace(closed, windows=replace(closed.windows, openings=()))
+    assert step(never).startswith("The windows closed: when the manifest has one that opens, apply")
+    gate = replace(closed, windows=replace(closed.windows, closed_at=None))
+    assert step(gate).startswith("When the cause is removed, apply again")
+    signal = replace(closed, outcome="interrupted")
+    assert step(signal).startswith("When the batch may go on, apply again")
 
 
 def test_the_timeline_does_not_pass_its_steps_off_as_the_peak_of_any_second():

@@ -82,6 +82,7 @@ def _variables(content: Content) -> dict[str, Any]:
         "windows": windows(content),
         "progress": page_figures.progress(content),
         "started": clock_time(source.run.started_at),
+        "clock_time": clock_time,
         "kinds": categories(content),
         "kinds_json": [each.to_json() for each in categories(content)],
         "counts": category_counts.counts,

@@ -92,7 +92,9 @@ def figures(content: Content) -> Iterator[Figure]:
     yield "Deliveries", f"{summary.attempts:,}", _extra_deliveries(summary)
     yield "Latency, median", milliseconds(summary.latency.p50), _tail(summary)
     limit = promised_rate(measured)
-    yield "Rate achieved", _pace(measured.rate_achieved_per_s), f"limit {limit or 'none'}"
+    idle = limit is None and not measured.sessions_opened  # it never came to a limit
+    allowed = "" if idle else f"limit {limit or 'none'}"
+    yield "Rate achieved", _pace(measured.rate_achieved_per_s), allowed
     peak = measured.peak_in_any_second
     of = "" if limit is None else f"of {limit}; "
     yield "Peak in any second", f"{peak:,}", f"{of}{measured.throttled:,} rate-limit answers"

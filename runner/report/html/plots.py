@@ -174,7 +174,10 @@ def _event_counts(events: Sequence[TimelineEvent]) -> str:
     slowed, lost = turns.count(TimelineEventKind.SLOWED), turns.count(TimelineEventKind.LOST)
     parts = [f"it was slowed down {times(slowed)}"] if slowed else []
     parts += [f"its session was lost {times(lost)}"] if lost else []
-    text = " and ".join(parts) or "nothing slowed or interrupted it"
+    if steered := turns.count(TimelineEventKind.CONTROL):
+        parts.append(f"people steered it {times(steered)}")
+    *others, last = parts or ["nothing slowed or interrupted it"]
+    text = f"{', '.join(others)} and {last}" if others else last
     return f"{text[0].upper()}{text[1:]}."
 
 
