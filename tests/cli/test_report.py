@@ -236,7 +236,7 @@ def test_the_command_renders_compares_and_refuses(gateway: Gateway, harness: Har
     gateway.scripts[one["interaction_id"]] = [Step("transfer_rejected", reason="queue_full")]
     first = harness.apply(manifest(gateway, [one, transfer()])).report.run["id"]
     second = harness.apply(manifest(gateway, [one])).report.run["id"]
-    told, files, text, md, both, csv, two, pdf, neither = harness.run_together(
+    told, files, text, md, both, csv, two, pdf, printed, neither = harness.run_together(
         ["report", "--compare", first, "latest", "--output", "json"],
         ["report", first, "--format", "md,csv", "--out", "here", "--output", "json"],
         ["report", "latest", "--format", "junit", "--out", "-"],
@@ -245,6 +245,7 @@ def test_the_command_renders_compares_and_refuses(gateway: Gateway, harness: Har
         ["report", "--compare", first, second, "--format", "csv"],
         ["report", first, "--out", "-"],
         ["report", first, "--format", "pdf", "--out", "-"],
+        ["report", first, "--format", "html,pdf"],
         ["report"],
     )
     compared = json.loads(told.out)
@@ -256,9 +257,10 @@ def test_the_command_renders_compares_and_refuses(gateway: Gateway, harness: Har
     assert text.out.startswith('<?xml version="1.0"')
     assert md.out.startswith(f"## <code>{first}</code> and <code>{second}</code>")
     assert [each.code for each in (told, files, text, md)] == [0, 0, 0, 0]
-    for each in (both, csv, two, pdf, neither):
+    for each in (both, csv, two, pdf, printed, neither):
         assert (each.code, each.out) == (2, "")
     assert "only one format can go to stdout" in two.err
+    assert "PDF is printed by itself: --format pdf" in printed.err
     page = harness.run("report", "--compare", first, second, "--out", "compared.html")
     assert (page.code, page.out) == (0, "compared.html\n")
     unknown = harness.run("report", first[:-1])

@@ -143,6 +143,10 @@ def _is_pdf(asked: ReportOptions) -> bool:
         if asked.out == STDOUT:
             raise UsageError("PDF goes into a file: --format pdf --out report.pdf")
         return True
+    if "pdf" in (asked.formats or "").split(","):
+        raise UsageError(
+            "PDF is printed by itself: --format pdf, and the others by another command"
+        )
     return ends and asked.formats is None
 
 
