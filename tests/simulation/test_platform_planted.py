@@ -18,7 +18,7 @@ FOUND_BY = {
     "window not heeded": 19,
     "everything in one wave": 5,
     "failures not counted": 58,
-    "rates of destinations not kept": 33,
+    "rates of destinations not kept": 78,
     "command put again": 1,
     "taken for carried out": 2,
     "blind to consultations": 51,
