@@ -28,7 +28,7 @@
 
 VENV ?= .venv
 JUDGE ?= .venv-judge
-WORKERS ?= 4
+WORKERS ?= 6
 # The coverage of selected tests means nothing: it is measured on whole runs only. Options that select
 # nothing, such as --quiet, leave a run whole.
 SELECTED = $(filter-out -q --quiet -v -vv --verbose -x --exitfirst --durations=%,$(PYTEST_ARGS))
