@@ -51,7 +51,7 @@ def written(measured: Sequence[Row]) -> None:
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     said = (
         f"Measured on {datetime.now(UTC):%Y-%m-%d} with Python {platform.python_version()} on"
-        f" {os.cpu_count()} processors ({_processor()}, {platform.system()} {platform.release()}),"
+        f" {os.cpu_count()} processors ({_processor()}, {platform.system()} {_kernel()}),"
         f" load {load} at the end; medians of {ROUNDS}. Command: `{_command()}`."
     )
     table = "\n".join([HEADER, *map(str, measured)])
@@ -59,6 +59,11 @@ def written(measured: Sequence[Row]) -> None:
     pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
     DOCUMENT.write_text(pattern.sub(lambda _: made, text), encoding="utf-8")
     picture.main()
+
+
+def _kernel() -> str:
+    """Return the kernel's version, without what a distributor adds."""
+    return platform.release().partition("-")[0]
 
 
 def _processor() -> str:
