@@ -1,4 +1,4 @@
-"""What holds a run, as its events show it to whoever looks from outside."""
+"""What holds a run, as its events show it to another process."""
 
 from __future__ import annotations
 
