@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from runner.core.errors import Locked, StorageError, UsageError
@@ -15,21 +12,7 @@ from runner.core.transfer.states import Event, State
 from runner.ports import Note
 from runner.ports.journal_access import JournalAccess, JournalStore
 from tests.journal.builders import AT, HERE, ORIGIN, Written, manifest_rows, owed
-from tests.journal.contract.journals import DATABASES, started
-
-
-@pytest.fixture(params=DATABASES)
-def journal(request: pytest.FixtureRequest, tmp_path: Path) -> JournalAccess:
-    return DATABASES[request.param](tmp_path)
-
-
-@pytest.fixture
-def store(journal: JournalAccess) -> Iterator[JournalStore]:
-    with journal.lock() as lock:
-        lock.acquire(0)
-        made = lock.open_store(environment="production", origin=ORIGIN)
-        yield made
-        made.close()
+from tests.journal.contract.journals import started
 
 
 @pytest.fixture

@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from runner.core.records.batch_progress import BatchProgress
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event
 from runner.ports.journal_access import JournalAccess, JournalStore
 from tests.journal.builders import RUN, Written, begun, manifest_rows
-from tests.journal.contract.journals import DATABASES, started
-
-
-@pytest.fixture(params=DATABASES)
-def journal(request: pytest.FixtureRequest, tmp_path: Path) -> JournalAccess:
-    return DATABASES[request.param](tmp_path)
-
-
-@pytest.fixture
-def store(journal: JournalAccess) -> Iterator[JournalStore]:
-    with journal.lock() as lock:
-        lock.acquire(0)
-        made = lock.open_store(environment="production", origin="wss://gw.example.net:443")
-        yield made
-        made.close()
+from tests.journal.contract.journals import started
 
 
 def progress(journal: JournalAccess, run: str = "latest") -> BatchProgress | None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -29,24 +27,10 @@ from tests.journal.builders import (
     manifest_rows,
     note,
 )
-from tests.journal.contract.journals import DATABASES, started
+from tests.journal.contract.journals import started
 
 WAITED = FoundAt("genesys://queue/old", "Billing EU")
 UUID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
-
-
-@pytest.fixture(params=DATABASES)
-def journal(request: pytest.FixtureRequest, tmp_path: Path) -> JournalAccess:
-    return DATABASES[request.param](tmp_path)
-
-
-@pytest.fixture
-def store(journal: JournalAccess) -> Iterator[JournalStore]:
-    with journal.lock() as lock:
-        lock.acquire(0)
-        made = lock.open_store(environment="production", origin="wss://gw.example.net:443")
-        yield made
-        made.close()
 
 
 def reported(journal: JournalAccess, run: str = "latest") -> list[TransferRecord]:
