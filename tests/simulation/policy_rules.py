@@ -63,7 +63,7 @@ def left_before_retry_after(evidence: Evidence) -> Iterator[str]:
     asked = [
         (answer.read_at + answer.retry_after_s, answer)
         for frame in evidence.ledger.frames
-        for answer in first_answers(frame)
+        for answer in _first_answers(frame)
         if answer.status == TOO_FAST and answer.retry_after_s and evidence.was_heeded(answer)
         if answer.read_at is not None and answer.session == frame.session
         and answer.read_at < frame.left_at + evidence.orders.policy.negotiation_timeout_s - 0.5
@@ -75,7 +75,7 @@ def left_before_retry_after(evidence: Evidence) -> Iterator[str]:
                 yield f"run {frame.run}: {frame.message_id} {until - frame.left_at:.3f} s before"
 
 
-def first_answers(frame: Frame) -> Sequence[Answer]:
+def _first_answers(frame: Frame) -> Sequence[Answer]:
     """Return the answer to a frame that was read first; nothing if none was."""
     read = [answer for answer in frame.answers if answer.read_at is not None]
     return sorted(read, key=lambda answer: answer.read_at or 0.0)[:1]

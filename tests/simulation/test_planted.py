@@ -6,6 +6,7 @@ import pytest
 
 from tests.simulation.planted_faults import PLANTED
 from tests.simulation.scenario import run_seed
+from tests.simulation.search import is_found
 
 SEEDS = 100
 """Within which every planted fault must be found."""
@@ -71,8 +72,9 @@ TELLTALES = {
 
 @pytest.mark.parametrize("fault", PLANTED)
 def test_a_planted_fault_is_found(fault: str):
-    for seed in sorted(range(SEEDS), key=lambda seed: seed != FOUND_BY[fault]):
-        kinds = {finding.kind for finding in run_seed(seed, PLANTED[fault]).findings}
-        if TELLTALES[fault] & kinds:
-            return
-    pytest.fail(f"{fault}: not found within {SEEDS} seeds")
+    assert is_found(
+        lambda seed: run_seed(seed, PLANTED[fault]),
+        TELLTALES[fault],
+        seeds=range(SEEDS),
+        first=FOUND_BY[fault],
+    )

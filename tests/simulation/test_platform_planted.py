@@ -6,6 +6,7 @@ import pytest
 
 from tests.simulation.planted_platform_faults import PLATFORM_PLANTED
 from tests.simulation.platform_scenario import run_platform_seed
+from tests.simulation.search import is_found
 
 SEEDS = 150
 """Within which every planted fault must be found."""
@@ -53,8 +54,9 @@ TELLTALES = {
 
 @pytest.mark.parametrize("fault", PLATFORM_PLANTED)
 def test_a_planted_fault_is_found(fault: str):
-    for seed in sorted(range(SEEDS), key=lambda seed: seed != FOUND_BY[fault]):
-        found = run_platform_seed(seed, PLATFORM_PLANTED[fault]).findings
-        if TELLTALES[fault] & {finding.kind for finding in found}:
-            return
-    pytest.fail(f"{fault}: not found within {SEEDS} seeds")
+    assert is_found(
+        lambda seed: run_platform_seed(seed, PLATFORM_PLANTED[fault]),
+        TELLTALES[fault],
+        seeds=range(SEEDS),
+        first=FOUND_BY[fault],
+    )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 
 from tests.simulation.planted_faults import UNDO_PLANTED
+from tests.simulation.search import happened_in, is_found
 from tests.simulation.undo import run_undo_seed
 
 SEEDS = range(20)
@@ -28,19 +27,16 @@ TELLTALES = {
 
 
 def test_nobody_is_moved_more_often_than_both_decisions_say():
-    happened: Counter[str] = Counter()
-    for seed in SEEDS:
-        verdict = run_undo_seed(seed)
-        assert not verdict.findings, (seed, verdict.findings)
-        happened += verdict.happened
+    happened = happened_in(run_undo_seed, SEEDS)
     for kind in ("killed", "carried back", "somebody else"):
         assert happened[kind], kind
 
 
 @pytest.mark.parametrize("fault", UNDO_PLANTED)
 def test_a_planted_fault_is_found(fault: str):
-    for seed in sorted(range(PLANTED_SEEDS), key=lambda seed: seed != FOUND_BY[fault]):
-        kinds = {finding.kind for finding in run_undo_seed(seed, UNDO_PLANTED[fault]).findings}
-        if TELLTALES[fault] & kinds:
-            return
-    pytest.fail(f"{fault}: not found within {PLANTED_SEEDS} seeds")
+    assert is_found(
+        lambda seed: run_undo_seed(seed, UNDO_PLANTED[fault]),
+        TELLTALES[fault],
+        seeds=range(PLANTED_SEEDS),
+        first=FOUND_BY[fault],
+    )
