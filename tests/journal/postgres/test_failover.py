@@ -41,7 +41,9 @@ class Pair:
         subprocess.run(command, check=True, user=server_user(), capture_output=True)
 
     def start(self, folder: Path) -> None:
-        options = f"-h '' -k {folder}"
+        # What the standby copied of the primary's settings would let it wait for itself.
+        alone = "-c synchronous_standby_names=" if folder == self.standby else ""
+        options = f"-h '' -k {folder} {alone}"
         self.control(folder, "-l", f"{folder}/log", "-o", options, "start")
         self.running.add(folder)
 
@@ -62,15 +64,17 @@ def pair() -> Iterator[Pair]:
     made = Pair(beside_server("primary"), beside_server("standby"))
     new = ("--auth=trust", "--no-sync", "-U", "postgres")
     made.run("initdb", "-D", f"{made.primary}/data", *new)
+    # From its start on: a server heeds a reload some commits later.
+    with (made.primary / "data/postgresql.conf").open("a") as configuration:
+        configuration.write("synchronous_standby_names = 'standby'\n")
     try:
         made.start(made.primary)
         source = f"host={made.primary} user=postgres application_name=standby"
         copy = ("-d", source, "-R", "-c", "fast", "--no-sync", "-D", f"{made.standby}/data")
         made.run("pg_basebackup", *copy)
         made.start(made.standby)
-        url = made.url(made.primary)
-        execute(url, "ALTER SYSTEM SET synchronous_standby_names = 'standby'")
-        execute(url, "SELECT pg_reload_conf()")
+        # Its commit waits until the standby takes part.
+        execute(made.url(made.primary), "CREATE TABLE probe (n integer)")
         yield made
     finally:
         for folder in list(made.running):

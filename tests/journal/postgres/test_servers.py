@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 import psycopg
 import pytest
@@ -135,25 +136,49 @@ def test_a_commit_that_no_standby_confirmed_does_not_count():
         lock.acquire(0.0)
         store = lock.open_store(environment="production", origin=ORIGIN)
         run = started(store, journal, manifest_rows(1))
-        execute(url, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        with (
+            commits_that_nobody_confirms(url),
+            pytest.raises(StorageError, match="warned at a commit"),
+        ):
+            run.go("k0", Event.INTENT)
+
+
+@contextmanager
+def commits_that_nobody_confirms(url: str) -> Iterator[None]:
+    """In this block each commit waits for a standby that does not exist, until its wait is ended.
+
+    The server heeds the changed setting some time after the reload: a commit that is warned shows
+    that it does.
+    """
+    execute(url, "CREATE TABLE probe (n integer)")
+    execute(url, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    over = threading.Event()
+    canceller = threading.Thread(target=cancel_waits, args=[url, over])
+    canceller.start()
+    try:
         execute(url, "SELECT pg_reload_conf()")
-        canceller = threading.Thread(target=cancel_the_wait, args=[url])
-        try:
-            canceller.start()
-            with pytest.raises(StorageError, match="warned at a commit"):
-                run.go("k0", Event.INTENT)
-        finally:
-            canceller.join()
-            execute(url, "ALTER SYSTEM RESET synchronous_standby_names")
-            execute(url, "SELECT pg_reload_conf()")
+        with psycopg.connect(url, autocommit=True) as connection:
+            warnings: list[str | None] = []
+            connection.add_notice_handler(lambda notice: warnings.append(notice.message_primary))
+            while not warnings:
+                connection.execute("INSERT INTO probe VALUES (1)")
+        yield
+    finally:
+        over.set()
+        canceller.join()
+        execute(url, "ALTER SYSTEM RESET synchronous_standby_names")
+        execute(url, "SELECT pg_reload_conf()")
 
 
-def cancel_the_wait(url: str) -> None:
-    """End the next commit that waits for a standby, as an administrator may."""
+def cancel_waits(url: str, over: threading.Event) -> None:
+    """End each wait of a commit for a standby once, as an administrator may."""
+    ended: set[tuple[int, datetime]] = set()
     with psycopg.connect(url, autocommit=True) as connection:
-        for _ in range(12_000):
-            if connection.execute(
-                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-            ).fetchall():
-                return
-            threading.Event().wait(0.01)
+        while not over.wait(0.01):
+            waiting = connection.execute(
+                "SELECT pid, query_start FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+            ).fetchall()
+            for pid, began in waiting:
+                if (pid, began) not in ended:
+                    ended.add((pid, began))
+                    connection.execute("SELECT pg_cancel_backend(%s)", (pid,))
