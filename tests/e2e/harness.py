@@ -270,6 +270,11 @@ class Report:
         assert {name: self.summary[name] for name in OUTCOMES} == {n: counted[n] for n in OUTCOMES}
         assert self.run["exit_code"] == exit_code
 
+    def events(self) -> Counter[str]:
+        """Count the entries of its audit chain by what they are about."""
+        lines = (self.folder / "audit.jsonl").read_text("utf-8").splitlines()[1:]
+        return Counter(json.loads(line)["entry"]["event"] for line in lines)
+
     def agree_with(self, gateway: Gateway) -> None:
         """Assert that the gateway saw what the report tells, transfer by transfer."""
         for name, result in self.by_id.items():
