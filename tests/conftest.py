@@ -8,6 +8,7 @@ import signal
 import termios
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -39,3 +40,13 @@ def _own_state_folder(
     """Give each test a registry of gateways of its own: addresses on loopback come again."""
     folder = tmp_path_factory.getbasetemp() / "state" / str(next(_TESTS))
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Name a test's folder by a number alone.
+
+    A socket's path takes 103 bytes at most, and the account's name and the system's own folder for
+    temporary files stand in it already.
+    """
+    return tmp_path_factory.mktemp("t")
