@@ -8,7 +8,7 @@ import sys
 from tests.simulation.child_process import ROOT, environment
 from tests.simulation.platform_scenario import run_platform_seed
 
-SEEDS = 150
+SEEDS = 100
 """`make chaos DRIVER=genesys-cloud` plays many more."""
 
 OCCURRENCES = {
