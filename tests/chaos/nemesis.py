@@ -1,7 +1,7 @@
 """Does things to a fleet of real workers, and lets the gateway's ledger judge.
 
     python -m tests.chaos.nemesis [--faults 12] [--seed 1] [--kinds kill,stop] [--promises nothing,dedupes]
-        [--at-once 2]
+        [--at-once 2] [--lease 3]
 
 Each fault meets the worker that carries the batch, a few frames after the last one: it is killed; it is
 stopped by SIGSTOP and wakes after another took over; it is stopped right before it writes a frame; the
@@ -99,6 +99,7 @@ class Verdict:
     fullest_s: int  # frames in the fullest second, as they were sent
     arrived_s: int  # the same, as they arrived
     took_s: list[float] = field(default_factory=list)  # from `kill -9` to the next owner
+    lapsed_s: list[float] = field(default_factory=list)  # from SIGSTOP to the next owner
 
     @property
     def is_clean(self) -> bool:
@@ -131,6 +132,7 @@ class Rig:
         zygote: Zygote,
         ttl_s: float = TTL_S,
     ) -> None:
+        self.lapsed_s: list[float] = []
         self.pair = pair
         self._zygote = zygote
         self._ttl_s = ttl_s
@@ -344,8 +346,9 @@ def _fault(rig: Rig, chance: random.Random, kind: str, name: str, epoch: int) ->
             rig.start()
         case "stop":
             process.send_signal(signal.SIGSTOP)
-            if chance.random() < 0.7:
-                _is_followed(rig, epoch, 5 * TTL_S)
+            at = time.monotonic()
+            if chance.random() < 0.7 and _is_followed(rig, epoch, 5 * TTL_S):
+                rig.lapsed_s.append(time.monotonic() - at)
             Event().wait(chance.random())
             process.send_signal(signal.SIGCONT)
         case "stop-at-write":
@@ -428,6 +431,7 @@ def judge(rig: Rig, done: Counter[str], took: list[float]) -> Verdict:
         fullest_s=sent,
         arrived_s=_fullest([frame.at for frame in rig.gateway.frames]),
         took_s=[round(each, 2) for each in took],
+        lapsed_s=[round(each, 2) for each in rig.lapsed_s],
     )
 
 
@@ -451,6 +455,7 @@ def rehearse(
     plant: str | None = None,
     zygote: Zygote | None = None,
     patroni: str | None = None,
+    ttl_s: float = TTL_S,
 ) -> Verdict:
     """Play one batch, and judge it."""
     chance = random.Random(seed)
@@ -472,7 +477,7 @@ def rehearse(
         )
         rig = Rig(
             folder, gateway, chance, promise=promise, transfers=transfers, plant=plant, pair=pair,
-            zygote=zygote, ttl_s=UNDISTURBED_TTL_S if kinds == ("clock",) else TTL_S,
+            zygote=zygote, ttl_s=UNDISTURBED_TTL_S if kinds == ("clock",) else ttl_s,
         )  # fmt: skip
         stack.callback(rig.close)
         _script(gateway, rig.ids, chance, promise)
@@ -528,7 +533,7 @@ def campaign(options: argparse.Namespace) -> Iterator[tuple[int, Verdict]]:
             found = rehearse(
                 kinds=kinds, faults=min(left, most), seed=seed, transfers=options.transfers,
                 promise=promises[seed % len(promises)], plant=options.plant, zygote=zygote,
-                patroni=options.patroni,
+                patroni=options.patroni, ttl_s=options.lease,
             )  # fmt: skip
             yield seed, found
             left, seed = left - max(1, sum(found.faults.values())), seed + 1
@@ -573,6 +578,7 @@ def main() -> int:
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--promises", default=",".join(PROMISES))
     parser.add_argument("--plant", choices=PLANTS)
+    parser.add_argument("--lease", type=float, default=TTL_S, metavar="SECONDS")
     parser.add_argument("--patroni", metavar="PROGRAMS", help="see tests/chaos/patroni_cluster.py")
     parser.add_argument("--at-once", type=int, default=1, help="processes that share the faults")
     options = parser.parse_args()
@@ -596,17 +602,27 @@ def totals(found: list[Verdict]) -> dict[str, Any]:
         counts |= {f"faults: {kind}": times for kind, times in verdict.faults.items()}
         for name in ("all", verdict.promise):
             sums.setdefault(name, Counter()).update(counts)
-    took = sorted(each for verdict in found for each in verdict.took_s)
-    figures: dict[str, float] = {"kills followed": len(took)}
-    if took:
-        figures |= {
-            "takeover median s": statistics.median(took),
-            "takeover p95 s": took[math.ceil(0.95 * len(took)) - 1],
-            "takeover longest s": took[-1],
-        }
-    figures["fullest second sent"] = max(each.fullest_s for each in found)
-    figures["fullest second arrived"] = max(each.arrived_s for each in found)
-    return sums | figures
+    killed = _times([each for verdict in found for each in verdict.took_s])
+    lapsed = _times([each for verdict in found for each in verdict.lapsed_s])
+    return sums | {
+        "takeovers after a kill": killed,
+        "takeovers after a lapsed lease": lapsed,
+        "fullest second sent": max(each.fullest_s for each in found),
+        "fullest second arrived": max(each.arrived_s for each in found),
+    }
+
+
+def _times(took: list[float]) -> dict[str, float]:
+    """Sum up times in seconds."""
+    if not took:
+        return {"count": 0}
+    took = sorted(took)
+    return {
+        "count": len(took),
+        "median s": statistics.median(took),
+        "p95 s": took[math.ceil(0.95 * len(took)) - 1],
+        "longest s": took[-1],
+    }
 
 
 if __name__ == "__main__":
