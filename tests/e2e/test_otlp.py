@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from tests.e2e.harness import Harness, manifest, transfer
@@ -53,3 +55,18 @@ def test_a_collector_that_refuses_changes_nothing_and_is_warned_of_once(
     [warning] = applied.ended.logged("metrics could not be sent (OTLP)")
     assert warning["why"] == "the collector answered 401"
     assert TOKEN not in applied.ended.err
+
+
+def test_credentials_in_the_address_are_sent_and_never_shown(gateway: Gateway, harness: Harness):
+    with Receiver() as collector:
+        collector.answer = WebResponse(200)
+        address = collector.url.replace("://", f"://collector:{TOKEN}@")
+        harness.env |= {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": address}
+        applied = harness.apply(manifest(gateway, [transfer()]), "-vv", "--log-file", "run.log")
+        assert applied.code == 0, applied.ended.err
+        sent = collector.requests
+    basic = b64encode(f"collector:{TOKEN}".encode()).decode()
+    assert {each.headers["authorization"] for each in sent} == {f"Basic {basic}"}
+    shown = [applied.ended.out.encode(), applied.ended.err.encode()]
+    shown += [path.read_bytes() for path in harness.folder.rglob("*") if path.is_file()]
+    assert not any(secret.encode() in each for each in shown for secret in (TOKEN, basic))
