@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,6 +148,24 @@ def test_submissions_of_a_lane_wait_their_turn(site: Site):
     assert set(site.moved().values()) == {1}
     order = execute(str(site.journal), "SELECT batch FROM runner.runs ORDER BY no")
     assert order == [("b0",), ("b1",), ("b2",)]
+
+
+def test_who_submits_the_same_at_the_same_time_moves_nobody_twice(site: Site):
+    content = site.manifest(6)
+    request = RunOptions(manifest=site.write(content))
+    at_once = threading.Barrier(4)
+
+    def submitted(_: int) -> int:
+        at_once.wait()
+        return submit_manifest([request], site.journal, None).ids[0]
+
+    with ThreadPoolExecutor(at_once.parties) as people:
+        numbers = list(people.map(submitted, range(at_once.parties)))
+    assert len(set(numbers)) == at_once.parties
+    site.start(content, "w1")
+    site.start(content, "w2")
+    assert {site.ended(number).exit_code for number in numbers} == {0}
+    assert site.moved() == Counter(f"i-{k}" for k in range(6))
 
 
 def test_a_worker_that_is_stopped_hands_over_and_another_finishes_the_chosen_rows(site: Site):
