@@ -19,7 +19,7 @@ _UUID_LENGTH = 36
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()")
 _SEPARATORS = str.maketrans("", "", "-.()")
-_SUBSCRIBER = re.compile(r"\+?[0-9().-]+")
+_SUBSCRIBER = re.compile(r"\+?[().-]*[0-9][0-9().-]*")
 _SIP_PORT, _SIP_TLS_PORT = 5060, 5061
 
 

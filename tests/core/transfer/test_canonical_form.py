@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from runner.core.manifest.rules import check_destination
@@ -49,6 +49,7 @@ DIFFERENT = [
     ("sip:bob@example.com", "sip:bob@example.com;transport=tls"),
     ("sip:a/b@example.com", "sip:a%2Fb@example.com"),
     ("sip:+44-1@example.com", "sip:+441@example.com"),
+    ("sip:-@example.com;user=phone", "sip:.@example.com;user=phone"),
     ("sip:bob@example.com?x=a", "sip:bob@example.com?x=A"),
     ("genesys://queue/billing", "genesys://queue/Billing"),
     ("genesys://queue/billing", "genesys://user/billing"),
@@ -110,6 +111,7 @@ VALID = st.one_of(
 ).filter(lambda uri: check_destination(uri) is None)
 
 
+@example("sip:-@[::1];user=phone")
 @given(VALID)
 def test_the_canonical_form_of_a_destination_is_a_destination(uri: str):
     canonical = canonical_destination(uri)
