@@ -52,13 +52,13 @@ def same_destination(one: str | None, other: str | None) -> bool:
 
 
 def _tel(rest: str) -> str:
-    """Remove visual separators; lower and sort the parameters."""
-    number, *parameters = rest.lower().split(";")
+    """Decode needless escapes; remove visual separators; lower and sort the parameters."""
+    number, *parameters = _plain(rest).lower().split(";")
     return ";".join(["tel:" + number.translate(_SEPARATORS), *sorted(map(_tel_value, parameters))])
 
 
 def _tel_value(parameter: str) -> str:
-    name, equals, value = _plain(parameter).partition("=")
+    name, equals, value = parameter.partition("=")
     if name == "ext" or (name == "phone-context" and value.startswith("+")):
         value = value.translate(_SEPARATORS)
     return name + equals + value

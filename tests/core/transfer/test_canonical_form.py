@@ -20,6 +20,7 @@ SAME = [
     ("tel:+441234567", "tel:+44(123)4.5-67"),
     ("tel:+441234567;ext=12", "tel:+44-1234567;EXT=1-2"),
     ("tel:+441234567;a=b;ext=1", "tel:+441234567;ext=1;A=B"),
+    ("tel:+441234567;a=%42", "tel:+441234567;a=b"),
     ("sip:bob@example.com", "sip:bob@EXAMPLE.com"),
     ("sip:bob@example.com", "sip:bob@example.com:5060"),
     ("sip:bob@example.com", "sip:bob@example.com:05060"),
