@@ -23,7 +23,8 @@
 #              the tests play a few
 # make fleet   kills a worker of a fleet of three in the middle of a batch; PostgreSQL is brought along
 # make guarded rehearses a cut-over with gates, a full queue and a confirmation
-# make fuzz    looks for a manifest that breaks the loader, for FUZZ_SECONDS (60)
+# make fuzz    looks for a manifest that breaks the loader, for FUZZ_SECONDS (60), and for an example
+#              that breaks a property, drawn anew each time
 # Variables: PYTHON (3.11 or newer), VENV, JUDGE, WORKERS (tests at a time), COVERAGE, PYTEST_ARGS.
 
 VENV ?= .venv
@@ -138,6 +139,7 @@ chaos: $(VENV)/dev.stamp
 
 fuzz: $(VENV)/dev.stamp
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python tools/fuzz.py
+	$(PYTEST) -m hypothesis --hypothesis-profile=search tests
 
 install: $(VENV)/dev.stamp
 

@@ -13,8 +13,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# How long an example takes says how busy the machine is, not whether the program is right.
-settings.register_profile("runner", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says how busy the machine is, not whether the program is right. The
+# examples are the same each time, so that a run is red for what was changed; `make fuzz` draws others.
+settings.register_profile(
+    "runner", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+settings.register_profile(
+    "search", settings.get_profile("runner"), derandomize=False, max_examples=2000
+)
 settings.load_profile("runner")
 
 _TESTS = count(1)
