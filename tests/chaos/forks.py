@@ -94,6 +94,7 @@ class Zygote:
                     if "code" in fact:
                         self._codes[fact["pid"]] = fact["code"]
                     else:
+                        self._codes.pop(fact["pid"], None)  # an earlier process's number
                         self._born.append(fact["pid"])
                     self._told.notify_all()
 
