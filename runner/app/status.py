@@ -16,6 +16,7 @@ from runner.console.results.status import (
     hold_steps,
 )
 from runner.core import next_steps
+from runner.core.exit_code import ExitCode
 from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import RunArguments, Step
 from runner.core.records.run_record import RunRecord
@@ -92,7 +93,7 @@ def lines_of(
 def _steps(
     seen: Sequence[JournalledRun], lines: Sequence[RunStatus], journal: str, *, one: bool
 ) -> Iterator[Step]:
-    """Yield the next steps for doubts, and for a run that died."""
+    """Yield the next steps for doubts, and for one run that died or left something."""
     if not one:
         found = next((line for line in lines if line.counts.get(Outcome.IN_DOUBT)), None)
         if found is not None:
@@ -102,13 +103,26 @@ def _steps(
     if line.state is RunState.RUNNING:
         yield from hold_steps(line.holds, journal)
         return
+    given = RunArguments.of(record)
+    where = "" if given.folder in {None, str(Path.cwd())} else f", in the folder {given.folder}"
     if line.counts.get(Outcome.IN_DOUBT) or line.state is RunState.DIED:
-        given = RunArguments.of(record)
-        here = str(Path.cwd())
-        where = "" if given.folder in {None, here} else f", in the folder {given.folder}"
         yield Step(f"apply again, which looks at the gateway{where}", next_steps.apply(given))
+    elif _is_left(line):
+        yield Step(
+            "when the cause is removed, apply again, which sends only what has not been carried"
+            f" out{where}",
+            next_steps.apply(given),
+        )
     if line.doubts:
         yield from next_steps.settle(journal, record.id, line.doubts[0].key)
+
+
+def _is_left(line: RunStatus) -> bool:
+    """Return whether a run ended with something still to be carried out, as far as it knew."""
+    if line.exit_code == ExitCode.OK:
+        return False
+    not_done = sum(number for outcome, number in line.counts.items() if not outcome.is_done)
+    return not line.counts or not_done > line.not_selected
 
 
 def _holds(journal: JournalAccess, run_no: int) -> Sequence[Hold]:

@@ -161,9 +161,13 @@ class Written:
             self.store.record([made or life.answer(event, reason)])
         return life
 
-    def finish(self, outcome: str = "ok") -> None:
+    def finish(self, outcome: str = "ok", exit_code: int = 0) -> None:
         """End the run."""
-        ended = {"outcome": outcome, "finished_at": "2027-01-15T08:00:09Z"}
+        ended = {
+            "outcome": outcome,
+            "exit_code": exit_code,
+            "finished_at": "2027-01-15T08:00:09Z",
+        }
         named = {"id": self.store.run_id, "batch": self.batch}
         self.store.finish_run(asdict(RUN) | named | ended, asdict(Figures()), AT)
 

@@ -99,6 +99,24 @@ def test_runs_come_newest_first_with_their_counts(journal: Path, run: Written):
     assert "2 transfers in doubt" in render_status(status, one=False)
 
 
+def test_a_run_that_left_something_offers_to_apply_again(journal: Path, run: Written):
+    run.go("k1", Event.SEEN)
+    run.go("k2", Event.LOST, Event.SEEN)
+    run.finish("stopped", exit_code=5)
+    text = render_status(status_of(located(journal), run.store.run_id), one=True)
+    assert "when the cause is removed, apply again, which sends only what has not been" in text
+    assert "\n    runner apply m.yaml\n" in text
+
+
+def test_a_run_that_left_nothing_offers_no_command(journal: Path):
+    store = opened(journal)
+    written = begun(store, manifest_rows(1))
+    written.go("k0", Event.INTENT, Event.LOST, Event.SEEN)
+    written.finish("in-doubt", exit_code=6)
+    assert not status_of(located(journal), store.run_id).steps
+    store.close()
+
+
 def test_a_file_that_is_not_a_journal_is_reported_as_such(journal: Path):
     journal.write_text("something else entirely")
     with pytest.raises(
