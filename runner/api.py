@@ -116,7 +116,7 @@ class Plan(_Reported):
     send: int
     unchanged: int
     in_doubt: int  # of earlier runs: `apply` looks them up first
-    estimate_s: float | None  # how long the limits alone let it take; None: no limit gives one
+    estimate_s: float | None  # how long limits and waves' pauses let it take; None: neither is set
 
 
 @frozen

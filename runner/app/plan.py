@@ -37,7 +37,7 @@ from runner.core.manifest.policy_rules import duration_s, in_flight
 from runner.core.manifest.recurring_window import zone_of
 from runner.core.pacing.batch_so_far import BatchSoFar, between
 from runner.core.pacing.rate import estimate_s
-from runner.core.pacing.waves import WaveCount, batch_ends, most_failures
+from runner.core.pacing.waves import WaveCount, batch_ends, most_failures, pauses_s
 from runner.core.records.row_codec import read_ladder
 from runner.core.records.run_record import (
     Figures,
@@ -86,7 +86,7 @@ def read_manifest(request: RunOptions, staging: Staging) -> tuple[Manifest, tupl
 
 
 def plan_figures(request: RunOptions, manifest: Manifest, staging: Staging) -> PlanFigures:
-    """Return a plan in numbers, with the time that the limits alone would take."""
+    """Return a plan in numbers, with the time that the limits and the waves' pauses would take."""
     counts = staging.counts()
     sends = sum(counts.get(action, 0) for action in SENDS)
     policy, failed_before = manifest.policy, staging.failed_before()
@@ -95,7 +95,6 @@ def plan_figures(request: RunOptions, manifest: Manifest, staging: Staging) -> P
         unchanged=counts.get(Action.UNCHANGED, 0) + counts.get(Action.FINISHED, 0),
         changed=counts.get(Action.CHANGED, 0),
         in_doubt=counts.get(Action.IN_DOUBT, 0),
-        estimate_s=_estimate_s(request, manifest, sends),
         waves=batch_ends(policy.waves, sends, failed_before),
         max_failures=most_failures(policy.max_failures, total=sends),
         selections=len(staging.selections),
@@ -104,7 +103,12 @@ def plan_figures(request: RunOptions, manifest: Manifest, staging: Staging) -> P
         openings=openings_from(policy.windows, time.time()),
         zone=zone_of(policy.windows.rules) if policy.windows else None,
         skipped=sum(counts.get(action, 0) for action in SKIPS),
-        **_window_figures(request, manifest, sends),
+        **_time_figures(
+            request,
+            manifest,
+            sends,
+            pauses_s(policy.waves, policy.wave_conditions, sends, failed_before),
+        ),
     )
 
 
@@ -129,33 +133,37 @@ def _at_once(request: RunOptions, manifest: Manifest, sends: int) -> int | None:
     return at_once if at_once < limits.in_flight else None
 
 
-def _window_figures(request: RunOptions, manifest: Manifest, sends: int) -> dict[str, Any]:
-    """Return the figures about the window: its ends, and when `sends` would be done."""
+def _time_figures(
+    request: RunOptions, manifest: Manifest, sends: int, paused_s: float
+) -> dict[str, Any]:
+    """Return the figures about time: how long `sends` would take, and about the window.
+
+    `paused_s` is how long the pauses before the waves take together.
+    """
     policy, window = manifest.policy, manifest.policy.window
-    if window is None:
-        return {}
     limits = request.limits(manifest.environment)
     each = manifest.environment.requests_each(preflight=policy.preflight)
-    takes_s = duration_s(
+    by_limits_s = estimate_s(
+        sends=sends,
+        rate_per_s=limits.rate_per_s,
+        http_rate_per_s=limits.http_rate_per_s,
+        requests_each=each,
+    )
+    paused_s = paused_s if sends else 0.0
+    takes_s = None if by_limits_s is None and not paused_s else (by_limits_s or 0.0) + paused_s
+    figures: dict[str, Any] = {"estimate_s": takes_s, "pauses_s": paused_s}
+    if window is None:
+        return figures
+    lasts_s = paused_s + duration_s(
         sends=sends, limits=limits, requests_each=each, max_failures=policy.max_failures
     )
-    ends_s = window.ends_at_s(now_s=time.time(), lasts_s=takes_s)
+    ends_s = window.ends_at_s(now_s=time.time(), lasts_s=lasts_s)
     closes = window.not_after
-    return {
+    return figures | {
         "window": window_record(window),
         "ends_at": window.spelt(ends_s) if sends else None,
         "misses_window": bool(sends) and closes is not None and ends_s > closes.at_s,
     }
-
-
-def _estimate_s(request: RunOptions, manifest: Manifest, sends: int) -> float | None:
-    limits = request.limits(manifest.environment)
-    return estimate_s(
-        sends=sends,
-        rate_per_s=limits.rate_per_s,
-        http_rate_per_s=limits.http_rate_per_s,
-        requests_each=manifest.environment.requests_each(preflight=manifest.policy.preflight),
-    )
 
 
 def plan_offline(request: RunOptions, manifest: Manifest, staging: Staging) -> None:
@@ -276,8 +284,7 @@ def _figures_after_lookups(
         figures,
         send=len(fit),
         changed=changed,
-        estimate_s=_estimate_s(request, manifest, len(fit)),
-        **_window_figures(request, manifest, len(fit)),
+        **_time_figures(request, manifest, len(fit), figures.pauses_s),
     )
 
 

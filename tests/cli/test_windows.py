@@ -66,6 +66,24 @@ def test_a_plan_names_the_next_five_openings_in_the_zone_and_in_utc(
     assert "is sent only while a window is open, in Asia/Kathmandu (in UTC):" in text
 
 
+def test_a_plan_counts_the_pauses_before_its_waves(gateway: Gateway, harness: Harness):
+    """Two transfers take no time to speak of, but half an hour of pause does not fit."""
+    closes = (datetime.now(UTC) + timedelta(minutes=10)).isoformat(timespec="seconds")
+    content = manifest(gateway, [transfer(), transfer()])
+    content["policy"] |= {
+        "waves": [1, {"size": "100%", "pause": "30m"}],
+        "window": {"not_after": closes},
+    }
+    path = harness.write(content)
+    plan = json.loads(harness.run("plan", path, "--output", "json").out)["plan"]
+    assert plan["pauses_s"] == 1800
+    assert plan["estimate_s"] >= 1800
+    assert plan["misses_window"]
+    planned = harness.run("plan", path)
+    assert "warning[R011]" in planned.err
+    assert "30 min 00 s of it pauses before waves" in planned.out
+
+
 @pytest.mark.parametrize(
     ("window", "said"),
     [

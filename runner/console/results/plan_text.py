@@ -8,7 +8,7 @@ from runner.console.results.run_result import RunResult
 from runner.console.terminal_text import Paint, visible
 from runner.core.exit_code import ExitCode
 from runner.core.number_text import counted, duration
-from runner.core.pacing.waves import wave_sizes
+from runner.core.pacing.waves import of_it_pauses, wave_sizes
 from runner.core.records.run_record import PlanFigures
 
 MAX_WAVES = 8
@@ -67,7 +67,7 @@ def _place(uri: str, names: Mapping[str, str]) -> str:
 def plan_schedule(plan: PlanFigures) -> Iterator[str]:
     """Yield how the plan would be sent: duration, waves, failure threshold, window."""
     if plan.estimate_s is not None:
-        yield f"  takes about {duration(plan.estimate_s)} at the limits"
+        yield f"  takes about {duration(plan.estimate_s)} at the limits{of_it_pauses(plan.pauses_s)}"
     if plan.waves:
         sizes = [f"{size:,}" for size in wave_sizes(plan.waves)]
         shown = [*sizes[:MAX_WAVES], "…"] if len(sizes) > MAX_WAVES else sizes

@@ -139,6 +139,7 @@ def _plan(plan: PlanFigures) -> dict[str, Any]:
         "changed": plan.changed,
         "in_doubt": plan.in_doubt,
         "estimate_s": plan.estimate_s,
+        "pauses_s": plan.pauses_s,
         "waves": list(plan.waves),
         "max_failures": plan.max_failures,
         "failed_before": plan.failed_before,

@@ -12,7 +12,7 @@ from runner.core.manifest.recurring_window import NEVER_AGAIN, NEVER_AGAIN_FIX, 
 from runner.core.manifest.rules import Finding
 from runner.core.number_text import duration
 from runner.core.pacing.rate import estimate_s
-from runner.core.pacing.waves import most_failures, seats
+from runner.core.pacing.waves import most_failures, of_it_pauses, seats
 
 ASSUMED_REPLY_S = 0.1
 """Assumed reply time where the in-flight limit bounds the rate.
@@ -107,28 +107,34 @@ def check_ending(
     requests_each: int,
     now_s: float,
     max_failures: Amount | None = None,
+    pauses_s: float = 0.0,
 ) -> Iterator[Finding]:
-    """Yield a warning if a batch of `sends` transfers cannot end within its window (R011)."""
+    """Yield a warning if a batch of `sends` transfers cannot end within its window (R011).
+
+    `pauses_s` is how long the pauses before its waves take together.
+    """
     closes = window.not_after
     if closes is None or not sends:
         return
-    takes_s = duration_s(
+    sending_s = duration_s(
         sends=sends, limits=limits, requests_each=requests_each, max_failures=max_failures
     )
+    takes_s = sending_s + pauses_s
     ends_s = window.ends_at_s(now_s=now_s, lasts_s=takes_s)
     if ends_s <= closes.at_s:
         return
-    fits = int(sends * (closes.at_s - (ends_s - takes_s)) / takes_s)
+    fits = max(0, int(sends * (closes.at_s - ends_s + sending_s) / sending_s))
     because = ""
-    if takes_s > duration_s(sends=sends, limits=limits, requests_each=requests_each):
+    if sending_s > duration_s(sends=sends, limits=limits, requests_each=requests_each):
         at_once = in_flight(limits, max_failures, sends=sends)
         because = f" and `max_failures: {max_failures}` (at most {at_once:,} in flight)"
+    shorten = " shorten the pauses," if pauses_s else ""
     message = (
-        f"by the limits{because}, sending {sends:,} takes {duration(takes_s, round_up=True)}, until"
-        f" {closes.like(ends_s)} at the earliest; the window closes at {closes}"
+        f"by the limits{because}, sending {sends:,} takes {duration(takes_s, round_up=True)}"
+        f"{of_it_pauses(pauses_s)}, until {closes.like(ends_s)} at the earliest; the window closes at {closes}"
     )
     fix = (
-        f"about {fits:,} fit: raise `limits` if the gateway allows it, extend the window, or send"
-        " the rest in a later window"
+        f"about {fits:,} fit: raise `limits` if the gateway allows it,{shorten} extend the window, or"
+        " send the rest in a later window"
     )
     yield Finding("R011", message, fix, ("not_after",), Severity.WARNING)

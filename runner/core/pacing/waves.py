@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from runner.core.gates import UNCONDITIONAL, WaveConditions
 from runner.core.manifest.quantity import EVERYTHING, Amount
+from runner.core.number_text import duration
 
 _ROUNDING = 1e-9  # of a transfer: what floats lose when a share is taken
 
@@ -70,6 +71,22 @@ def conditions_of(
     last = WaveConditions(gates=conditions[-1].gates, confirm=conditions[-1].confirm)
     rest = handed.handed_over(last)
     return (*found, *(rest,) * (len(ends) - len(found)))
+
+
+def pauses_s(
+    waves: Sequence[Amount],
+    conditions: Sequence[WaveConditions],
+    total: int,
+    failed_before: int = 0,
+) -> float:
+    """Return how many seconds the pauses before a batch's waves take together."""
+    found = conditions_of(waves, conditions, total, failed_before)
+    return math.fsum(each.pause_s for each in found)
+
+
+def of_it_pauses(paused_s: float) -> str:
+    """Return what of a duration `paused_s` seconds of pauses are, to follow it; nothing for none."""
+    return f", {duration(paused_s)} of it pauses before waves" if paused_s else ""
 
 
 def wave_of(position: int, ends: Sequence[int]) -> int | None:

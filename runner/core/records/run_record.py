@@ -309,7 +309,7 @@ class Figures:
 
 @frozen
 class PlanFigures:
-    """A plan in numbers; `estimate_s` is None where no limit gives one."""
+    """A plan in numbers; `estimate_s` is None where neither a limit nor a pause gives one."""
 
     send: int
     unchanged: int
@@ -329,6 +329,7 @@ class PlanFigures:
     skipped: int = 0  # rows that their history, or the manifest's list of protected ones, skips
     approvals: int = 0  # people who must sign a plan file before it is applied; 0: it needs none
     needs_preflight: bool = False  # only the gateway knows its rows or the ids of its names
+    pauses_s: float = 0.0  # those seconds of `estimate_s` that are pauses before waves
 
 
 @frozen

@@ -21,6 +21,7 @@ from runner.core.manifest.quantity import Amount, parse_amount, parse_duration
 from runner.core.manifest.recurring_window import WindowRule, Windows, parse_span
 from runner.core.manifest.rules import Finding
 from runner.core.pacing.circuit_breaker import BreakerPolicy
+from runner.core.pacing.waves import pauses_s
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document
 from runner.manifest.sections.approvals import build_approvals
@@ -62,6 +63,7 @@ def check_policy_ends(
         requests_each=environment.requests_each(preflight=policy.preflight),
         now_s=now_s,
         max_failures=policy.max_failures,
+        pauses_s=pauses_s(policy.waves, policy.wave_conditions, rows),
     )
     _add(problems, document, document.section("policy"), "window", found)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from runner.core.exit_code import ExitCode
 from runner.core.next_steps import RunArguments, Step
 from runner.core.number_text import counted, duration, figure, milliseconds, times
+from runner.core.pacing.waves import of_it_pauses
 from runner.core.records.run_record import DecisionRecord, PlanFigures
 from runner.core.records.summary import ReasonGroup
 from runner.core.timestamps import seconds_between
@@ -118,7 +119,10 @@ def _planned(plan: PlanFigures) -> Iterator[tuple[str, str]]:
     if plan.waves:
         yield "Waves", f"{len(plan.waves):,}, the first of {plan.waves[0]:,}"
     if plan.estimate_s is not None:
-        yield "Takes", f"about {duration(plan.estimate_s)} at the limits"
+        yield (
+            "Takes",
+            f"about {duration(plan.estimate_s)} at the limits{of_it_pauses(plan.pauses_s)}",
+        )
     if plan.ends_at is not None:
         late = ", **after its window's end**" if plan.misses_window else ""
         yield "Ends at the earliest", f"{code(plan.ends_at)}{late}"

@@ -10,7 +10,7 @@ from typing import Any
 from runner.core.diagnostics.advice import advice
 from runner.core.frozen import frozen
 from runner.core.number_text import counted, duration, figure, milliseconds, times
-from runner.core.pacing.waves import wave_sizes
+from runner.core.pacing.waves import of_it_pauses, wave_sizes
 from runner.core.records.batch_progress import differences, done_so_far, previous_run
 from runner.core.records.run_record import Figures, PlanFigures
 from runner.core.records.summary import Summary
@@ -222,7 +222,11 @@ def _plan_figures(content: Content) -> Iterator[Figure]:
     if plan.estimate_s is None:
         yield "Would take", "unknown", "no limit gives a time"
         return
-    yield "Would take", duration(plan.estimate_s), "at the limits of the manifest"
+    yield (
+        "Would take",
+        duration(plan.estimate_s),
+        f"at the limits of the manifest{of_it_pauses(plan.pauses_s)}",
+    )
     planned_at = seconds_or_none(content.source.run.started_at)
     if planned_at is not None and plan.window is None:
         end = datetime.fromtimestamp(planned_at + plan.estimate_s, UTC)

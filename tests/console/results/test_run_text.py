@@ -354,6 +354,7 @@ def test_json_of_a_dry_run_is_planned():
         "changed": 1,
         "in_doubt": 0,
         "estimate_s": 3.5,
+        "pauses_s": 0.0,
         "failed_before": 0,
         "at_once": None,
         "waves": [],

@@ -109,6 +109,25 @@ def test_what_max_failures_costs_is_reported_where_the_window_is_too_short_for_i
     )
 
 
+def test_the_pauses_before_waves_count_as_time_too():
+    """An hour of sending fits into two; not so with an hour and a half of pauses."""
+    fits: dict[str, Any] = {
+        "sends": 3600,
+        "limits": Limits(rate_per_s=1),
+        "requests_each": 0,
+        "now_s": 0.0,
+    }
+    assert list(check_ending(NIGHT, **fits, pauses_s=3600)) == []
+    (warning,) = check_ending(NIGHT, **fits, pauses_s=5400)
+    assert "sending 3,600 takes 2 h 30 min, 1 h 30 min of it pauses before waves, until" in (
+        warning.message
+    )
+    assert warning.help.startswith("about 1,800 fit: ")
+    assert "shorten the pauses" in warning.help
+    (warning,) = check_ending(NIGHT, **fits, pauses_s=10_000)
+    assert warning.help.startswith("about 0 fit: ")
+
+
 @pytest.mark.parametrize(
     ("sends", "now_s", "warned"),
     [

@@ -6,7 +6,7 @@ import pytest
 
 from runner.core.gates import UNCONDITIONAL, WaveConditions
 from runner.core.manifest.quantity import Amount, Share
-from runner.core.pacing.waves import batch_ends, conditions_of
+from runner.core.pacing.waves import batch_ends, conditions_of, of_it_pauses, pauses_s
 
 PAUSE = WaveConditions(60.0)
 GATE = WaveConditions(gates=("g",))
@@ -52,3 +52,13 @@ def test_an_empty_wave_hands_its_conditions_to_the_next():
 def test_what_the_last_waves_hand_over_stands_before_the_rest():
     found = conditions_of((2, 1), (UNCONDITIONAL, ALL), 10, 0)
     assert found == (UNCONDITIONAL, ALL)
+
+
+def test_only_the_pauses_of_waves_that_take_place_cost_time():
+    waves: tuple[Amount, ...] = (1, 2, Share(1.0))
+    given = (PAUSE, PAUSE, GATE)
+    assert pauses_s(waves, given, 10) == 120
+    assert pauses_s(waves, given, 1) == 60  # the first wave is the only one
+    assert pauses_s(waves, given, 0) == pauses_s((), (), 10) == 0
+    assert of_it_pauses(120) == ", 2 min 00 s of it pauses before waves"
+    assert of_it_pauses(0) == ""
