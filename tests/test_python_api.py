@@ -108,7 +108,7 @@ def test_nothing_live_is_touched_unless_it_is_written(tmp_path: Path):
     text = re.sub(r"\{env: GENESYS_\w+\}", '{env: "PATH"}', text)
     path.write_text(text)
     with pytest.raises(UsageError, match="live=True"):
-        runner.apply(runner.load(path))
+        runner.apply(runner.load(path, environment="production"))
 
 
 def test_what_changed_after_it_was_loaded_is_refused(folder: Path):

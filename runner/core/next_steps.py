@@ -197,15 +197,11 @@ def verify_file(path: str) -> tuple[str, ...]:
     return _command(("audit", "verify"), (path,), ())
 
 
-def first_steps(manifest: str, environment: str | None = None) -> tuple[Step, ...]:
-    """Return what to do with a manifest that was just written.
-
-    `environment` is the one that rehearses it; None: the manifest's default.
-    """
-    chosen = () if environment is None else ("--env", environment)
+def first_steps(manifest: str) -> tuple[Step, ...]:
+    """Return what to do with a manifest that was just written, and rehearses by default."""
     return (
-        Step("check it", _command(("apply",), (manifest,), ("--validate-only", *chosen))),
-        Step("rehearse it", _command(("apply",), (manifest,), chosen)),
+        Step("check it", validate(manifest)),
+        Step("rehearse it", _command(("apply",), (manifest,), ())),
     )
 
 

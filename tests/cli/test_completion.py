@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -159,7 +160,15 @@ def test_the_template_of_each_driver_is_valid_without_its_secrets(driver: str, t
     made = run("init", "--driver", driver, cwd=tmp_path)
     assert made.code == 0, made.err
     arguments = ("apply", "manifest.yaml", "--validate-only", "--without-secrets")
-    checked = run(*arguments, cwd=tmp_path)
+    production = ("--env", "production") if driver != "simulator" else ()
+    checked = run(*arguments, *production, cwd=tmp_path)
     assert (checked.code, "warning" in checked.err) == (0, False), checked.err
+
+
+@pytest.mark.parametrize("driver", templates())
+def test_a_template_rehearses_unless_an_environment_is_named(driver: str, tmp_path: Path):
+    made = run("init", "--driver", driver, cwd=tmp_path)
     [rehearsal] = [line for line in made.out.splitlines() if line.startswith("rehearse it:")]
-    assert rehearsal.endswith("--env rehearsal") == (driver != "simulator")
+    ended = run(*shlex.split(rehearsal.partition("runner ")[2]), cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert ", gateway simulator" in run("status", cwd=tmp_path).out

@@ -35,14 +35,12 @@ def init(
     from runner.app.init import write_template
     from runner.cli.output import boundary
     from runner.console.terminal_text import visible
-    from runner.core.manifest.model import SIMULATOR
     from runner.core.next_steps import first_steps
 
     console = options.OutputOptions(output).console()
     with boundary(console):
         path = write_template(folder, driver)
-        rehearsal = None if driver in {None, SIMULATOR} else "rehearsal"
-        steps = first_steps(str(path), rehearsal)
+        steps = first_steps(str(path))
         width = max(len(step.text) for step in steps)
         console.out.write(f"wrote {visible(str(path))}\n")
         for step in steps:
