@@ -31,7 +31,7 @@ from runner.core.pacing.batch_so_far import BatchSoFar
 from runner.core.records.run_record import ApprovalRecord, Figures, PlanFigures, ReportSource
 from runner.core.records.summary import Summary, summarize
 from runner.core.transfer.outcome import Outcome
-from runner.engine.run import RunEnd
+from runner.engine.run_spec import RunEnd
 from runner.gateways.http.trust_check import check_trust
 from runner.ports import Note, Observer
 from runner.ports.control import Control

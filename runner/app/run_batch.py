@@ -30,7 +30,8 @@ from runner.drivers import spec_of
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.destination_metrics import MOST_DESTINATIONS
 from runner.engine.rules import Randomness, Rules
-from runner.engine.run import BatchRun, RunEnd, RunSpec
+from runner.engine.run import BatchRun
+from runner.engine.run_spec import RunEnd, RunSpec
 from runner.engine.stop import StopSignal
 from runner.ports import Clock, Gateway, Observer
 from runner.ports.control import Control

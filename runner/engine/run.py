@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import field, replace
+from dataclasses import replace
 
 from runner.core import next_steps
 from runner.core.control import Bounds, CommandName
 from runner.core.errors import GatewayError
 from runner.core.exit_code import ExitCode
-from runner.core.frozen import frozen
-from runner.core.manifest.destinations import NO_LIMITS, DestinationTable
-from runner.core.manifest.media import MediaMatrix
-from runner.core.manifest.model import Limits
 from runner.core.number_text import counted
-from runner.core.pacing.batch_so_far import BatchSoFar
 from runner.core.pacing.destinations import Figures as CapacityFigures
-from runner.core.pacing.pace_left import FULL_PACE, PaceLeft
 from runner.core.pacing.waves import most_failures
-from runner.core.pacing.what_if import ASSUMED_HANDLE_S, what_if
+from runner.core.pacing.what_if import what_if
 from runner.core.records.recent_failures import stage_of
-from runner.core.records.run_record import Figures, TimelineEventKind
-from runner.core.transfer.message import Compose, Message
+from runner.core.records.run_record import TimelineEventKind
 from runner.core.transfer.states import State
 from runner.engine.active_transfer import ActiveTransfer
 from runner.engine.admission import Admission
 from runner.engine.audit_notes import AuditNotes
-from runner.engine.callback_factory import CallbackFactory
 from runner.engine.command_handler import CommandHandler
 from runner.engine.destination_metrics import DestinationMetrics
 from runner.engine.destinations import Destinations
@@ -44,7 +36,8 @@ from runner.engine.progress import ProgressReporter
 from runner.engine.reconciler import Reconciler
 from runner.engine.recorder import Recorder
 from runner.engine.rollout import Rollout, Wave
-from runner.engine.rules import Randomness, Rules
+from runner.engine.rules import Randomness
+from runner.engine.run_spec import RunEnd, RunSpec
 from runner.engine.stop import StopSignal
 from runner.engine.transfer_worker import TransferWorker
 from runner.engine.wave_gatekeeper import WaveGatekeeper
@@ -57,54 +50,12 @@ from runner.ports import (
     Observer,
     Progress,
 )
-from runner.ports.gates import Gates, Prompt, unanswered
 
 BEAT_S = 0.5
-"""How often progress is reported and the pace may raise_rate."""
+"""How often progress is reported and the pace may rise."""
 
 WAITING_PER_SLOT = 4
 """Transfers that may wait for their next delivery beside those in flight."""
-
-
-@frozen
-class RunSpec:
-    """The size of a run's plan, and the rules to send it by."""
-
-    total: int  # transfers of the plan that are to be sent
-    limits: Limits
-    rules: Rules
-    callbacks: CallbackFactory
-    find_fault: Callable[[Message, MediaMatrix], str | None]
-    compose: Compose
-    total_kbps: float | None = None  # of all transfers in flight together
-    failed_before: int = 0  # those of `total` that were rejected or failed before: they come last
-    gates: Gates | None = None
-    gates_every_s: Mapping[str, float] = field(default_factory=dict)  # of gates that are watched
-    prompt: Prompt = unanswered
-    journal_name: str | None = None  # as commands for the run name it; None: it is found by default
-    user: str = ""  # who runs it, for what is decided at the terminal
-    is_planned: bool = False  # its limits are those of a plan that was approved
-    so_far: BatchSoFar | None = None  # where earlier runs left the batch; None: it begins here
-    destinations: DestinationTable = NO_LIMITS
-    observed: Sequence[str] = ()  # the destinations that have to be observed
-    sends: Mapping[str, int] = field(default_factory=dict)  # transfers to each of these
-    handle_s: float = ASSUMED_HANDLE_S  # how long an agent serves an interaction
-    pace: PaceLeft = FULL_PACE  # what the gateway asked of earlier runs
-
-    @property
-    def batch_total(self) -> int:
-        """The transfers of the whole batch, which shares refer to."""
-        return self.total if self.so_far is None else self.so_far.total
-
-
-@frozen
-class RunEnd:
-    """How a run ended. `halted` None: it came to the plan's end."""
-
-    halted: ExitCode | None
-    explanation: str | None
-    error: Exception | None
-    figures: Figures
 
 
 class BatchRun:

@@ -19,7 +19,7 @@ from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Environment, GatewayConstraints, Limits, Manifest, Policy
 from runner.core.records.run_record import PlanFigures
 from runner.core.transfer.states import Event
-from runner.engine.run import RunEnd
+from runner.engine.run_spec import RunEnd
 from runner.gateways.interaction_transfer.spec import SPEC
 from runner.journal.sqlite.store import Store
 from runner.journals import journal_at

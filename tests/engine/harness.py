@@ -18,7 +18,8 @@ from runner.core.transfer.message import Compose, Message
 from runner.core.transfer.rows import PlannedRow
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.rules import Randomness, Rules
-from runner.engine.run import BatchRun, RunEnd, RunSpec
+from runner.engine.run import BatchRun
+from runner.engine.run_spec import RunEnd, RunSpec
 from runner.engine.stop import StopSignal
 from runner.gateways.interaction_transfer.protocol.request import build_message
 from runner.ports.control import ControlAnswer, ControlRequest, Requester

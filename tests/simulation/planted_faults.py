@@ -26,7 +26,8 @@ from runner.engine.active_transfer import ActiveTransfer
 from runner.engine.admission import Admission, Slot
 from runner.engine.destinations import Destinations
 from runner.engine.failure_seats import FailureSeats
-from runner.engine.run import BatchRun, RunSpec
+from runner.engine.run import BatchRun
+from runner.engine.run_spec import RunSpec
 from runner.engine.stop import StopSignal
 from runner.gateways.websocket.transport import Dial, Transport
 from runner.journal.sqlite.store import Store

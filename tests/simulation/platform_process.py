@@ -12,7 +12,7 @@ import httpx
 from runner.app.name_resolution import DirectoryAnswers, resolve_names
 from runner.core.pacing.pace_left import PaceLeft
 from runner.core.transfer.message import Compose, Request
-from runner.engine.run import RunSpec
+from runner.engine.run_spec import RunSpec
 from runner.gateways.genesys_cloud.directory import GenesysDirectory
 from runner.gateways.genesys_cloud.driver import GenesysCloud
 from runner.gateways.genesys_cloud.protocol.command import build_command, find_command_fault

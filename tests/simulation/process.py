@@ -29,7 +29,8 @@ from runner.core.transfer.plan_decision import SENDS, Decision
 from runner.core.transfer.rows import PlannedRow, TransferRow
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.rules import Randomness, Rules
-from runner.engine.run import BatchRun, RunEnd, RunSpec
+from runner.engine.run import BatchRun
+from runner.engine.run_spec import RunEnd, RunSpec
 from runner.gateways.interaction_transfer.format_verification import FormatVerifier
 from runner.gateways.interaction_transfer.protocol.request import build_message
 from runner.gateways.websocket.transport import Dial
