@@ -223,3 +223,68 @@ async def test_a_conversation_of_more_than_a_megabyte_is_read_and_followed():
         await stage.tell(conversation("c-1", gone, participant("acd", "p-2", queueId=TARGET)))
         assert (await outcome(stage)).status == "transfer_initiated"
         assert stage.listener.all("lost") == []
+
+
+# Arrivals that are none
+
+
+HELD = participant("agent", "p-1", userId=USER)
+"""The agent who holds the customer and is replaced."""
+
+OTHER_USER = "44444444-4444-4444-8444-444444444444"
+TO_OTHER = f"genesys://user/{OTHER_USER}"
+
+
+async def test_a_leg_at_the_queue_that_died_while_the_agent_still_holds_is_no_arrival():
+    dead = participant("acd", "p-2", queueId=TARGET, state="disconnected", endTime=AT)
+    failure = {"id": "t-1", "state": "Failed", "destination": {"address": TARGET}, "initiator": {}}
+    async with staged() as stage:
+        stage.server.conversations["c-1"] = conversation("c-1", HELD)
+        await stage.submit()
+        await stage.show(conversation("c-1", HELD, dead, recentTransfers=[failure]))
+        assert (await outcome(stage)).reason == ("the platform accepted it, and it ended as failed")
+
+
+async def test_a_leg_at_the_queue_that_died_is_none_while_the_customer_waits_in_the_first():
+    first = participant("acd", "p-1", queueId=SOURCE)
+    dead = participant("acd", "p-2", queueId=TARGET, state="disconnected", endTime=AT)
+    async with staged() as stage:
+        await stage.submit()
+        await stage.show(conversation("c-1", first, dead))
+        assert (await outcome(stage)).status == "unconfirmed"
+
+
+async def test_a_failure_counts_though_the_replaced_leg_has_gone():
+    gone = participant("agent", "p-1", userId=USER, state="disconnected", endTime=AT)
+    dead = participant("acd", "p-2", queueId=TARGET, state="disconnected", endTime=AT)
+    failure = {"id": "t-1", "state": "Failed", "destination": {"address": TARGET}, "initiator": {}}
+    async with staged() as stage:
+        stage.server.conversations["c-1"] = conversation("c-1", HELD)
+        await stage.submit()
+        await stage.show(conversation("c-1", gone, dead, recentTransfers=[failure]))
+        assert (await outcome(stage)).status == "transfer_rejected"
+
+
+async def test_a_colleague_who_is_called_in_is_an_arrival_once_the_first_agent_has_left():
+    two = participant("agent", "p-2", userId=OTHER_USER)
+    async with staged([TO_OTHER]) as stage:
+        stage.server.conversations["c-1"] = conversation("c-1", HELD)
+        await stage.submit(TO_OTHER)
+        await stage.show(conversation("c-1", HELD, two))
+        await stage.clock.advance(14)
+        assert stage.listener.all("replied") == []
+        gone = participant("agent", "p-1", userId=USER, state="disconnected", endTime=AT)
+        await stage.show(conversation("c-1", gone, two))
+        assert (await outcome(stage)).status == "transfer_initiated"
+
+
+async def test_a_leg_that_rings_has_not_answered_though_it_has_joined_the_conversation():
+    """A participant's own time of connection is that with the conversation."""
+    rung = participant("agent", "p-2", userId=USER, state="alerting", connectedTime=AT)
+    async with staged([TO_USER]) as stage:
+        await stage.submit(TO_USER)
+        await stage.show(conversation("c-1", LEFT, rung))
+        await stage.clock.advance(14)
+        assert stage.listener.all("replied") == []
+        await stage.show(ANSWERED)
+        assert (await outcome(stage)).status == "transfer_initiated"

@@ -6,12 +6,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from runner.core.transfer.canonical_form import same_destination
-from runner.core.transfer.doubt_evidence import Baseline, has_arrived, was_moved_by_others
+from runner.core.transfer.doubt_evidence import Baseline, was_moved_by_others
 from runner.core.transfer.message import Reply
 from runner.core.transfer.states import Event
-from runner.gateways.genesys_cloud.protocol.command import QUEUE, Command
-from runner.gateways.genesys_cloud.protocol.conversation import Reading, Setback
+from runner.gateways.genesys_cloud.protocol.command import Command
+from runner.gateways.genesys_cloud.protocol.conversation import Reading
+from runner.gateways.genesys_cloud.protocol.outcome import find_failure, has_moved
 
 MOST_KEPT = 20_000
 """The most transfers without outcome, and the most looked-up conversations, that are remembered."""
@@ -136,31 +136,16 @@ class MoveTracker:
 
 def _judge(move: Move, reading: Reading) -> Reply | None:
     """Return the outcome of a move that a reading shows, if any."""
-    command, seen = move.command, reading.interaction
+    command = move.command
     if move.before is None:
         return None  # nothing to compare with
-    if has_arrived(seen, Baseline.of(move.before.interaction), command.destination_uri):
-        return Reply(
-            command.message_id,
-            "transfer_initiated",
-            reason="seen to have arrived",
-            event=Event.ACCEPTED,
-        )
-    setback = _setback(move, reading)
-    if setback is None:
+    failure = find_failure(move.before, reading, command.destination_uri)
+    if failure is not None:
+        if not move.is_accepted:
+            return None  # it may be another client's
+        reason = f"the platform accepted it, and it ended as {failure.state}"
+        return Reply(command.message_id, "transfer_rejected", reason=reason, event=Event.DENIED)
+    if not has_moved(move.before, reading, command.destination_uri):
         return None
-    reason = f"the platform accepted it, and it ended as {setback.state}"
-    return Reply(command.message_id, "transfer_rejected", reason=reason, event=Event.DENIED)
-
-
-def _setback(move: Move, reading: Reading) -> Setback | None:
-    """Return the failure of an accepted command: the only transfer that is new since the look-up."""
-    assert move.before is not None  # noqa: S101 - the caller checked
-    came = reading.transfer_ids - move.before.transfer_ids
-    setback = next((each for each in reading.setbacks if {each.id} == came), None)
-    if setback is None or setback.is_foreign or not move.is_accepted:
-        return None
-    uri = move.command.destination_uri
-    if setback.destination_uri is None:  # the platform may leave a queue out
-        return setback if uri.startswith(QUEUE) else None
-    return setback if same_destination(setback.destination_uri, uri) else None
+    reason = "seen to have arrived"
+    return Reply(command.message_id, "transfer_initiated", reason=reason, event=Event.ACCEPTED)

@@ -12,7 +12,6 @@ import httpx
 from runner.core.errors import GatewayError
 from runner.core.manifest.media import MediaMatrix
 from runner.core.timestamps import timestamp
-from runner.core.transfer.doubt_evidence import Baseline, has_arrived
 from runner.core.transfer.lookup_verdict import PARTICIPANT, judge_lookup
 from runner.core.transfer.message import Draft, GatewayNote, Unfit, harmless
 from runner.gateways.genesys_cloud.permissions import SUBJECT_PATH
@@ -29,6 +28,7 @@ from runner.gateways.genesys_cloud.protocol.conversation import (
 )
 from runner.gateways.genesys_cloud.protocol.events import Changed
 from runner.gateways.genesys_cloud.protocol.observations import Observation
+from runner.gateways.genesys_cloud.protocol.outcome import find_failure, has_moved
 from runner.gateways.genesys_cloud.protocol.probe_findings import (
     Attempt,
     End,
@@ -272,12 +272,10 @@ class RoundTrip:
         latest = self._latest
         if latest is None:
             return None
-        if has_arrived(latest.interaction, Baseline.of(before.interaction), destination_uri):
-            return End.ARRIVED
-        came = latest.transfer_ids - before.transfer_ids
         was_taken = attempt.answer is not None and attempt.answer["status"] < 300  # noqa: PLR2004
-        failed = [each for each in latest.setbacks if {each.id} == came and not each.is_foreign]
-        return End.REFUSED if failed and was_taken else None
+        if was_taken and find_failure(before, latest, destination_uri) is not None:
+            return End.REFUSED
+        return End.ARRIVED if has_moved(before, latest, destination_uri) else None
 
     def _changed(self, change: Changed | Observation) -> None:
         if isinstance(change, Changed) and change.conversation_id == self._conversation_id:

@@ -253,13 +253,15 @@ def _handles(holder: _Participant, participants: list[_Participant]) -> dict[str
 def _arrived(participants: list[_Participant], holder: _Participant | None) -> Iterator[Arrival]:
     """Yield participants as arrivals of moves: at a queue at once, else once connected.
 
-    Consulted and watching participants are not arrivals; a consultation leg that holds the customer
-    is a move by an agent.
+    While somebody who came earlier still holds the customer, the customer has not arrived: a leg of a
+    queue may have died at once, and a colleague may only have been called in. Consulted and watching
+    participants are not arrivals; a consultation leg that holds the customer is a move by an agent.
     """
-    for each in participants:
+    last = len(participants) if holder is None else participants.index(holder)
+    for n, each in enumerate(participants):
         if each.uri is None or each.is_watching or each.is_barging:
             continue
-        is_done = each.purpose == "acd" or each.was_connected
+        is_done = n <= last and (each.purpose == "acd" or each.was_connected)
         if not (is_done or each.is_live):
             continue  # it rang and was never answered
         if not each.is_consulted:
@@ -305,13 +307,15 @@ def _participant(body: object) -> _Participant:
     purpose, address = fields.get("purpose"), fields.get("address")
     if not isinstance(purpose, str | None):
         raise _OddError
-    media: dict[str, tuple[str, ...]] = {}
-    was_connected = fields.get("connectedTime") is not None
-    for medium in MEDIA:
-        communications = [_mapping(each) for each in _list(fields, medium, needed=False)]
-        states = media[medium] = tuple(_communication(each) for each in communications)
-        was_connected |= "connected" in states
-        was_connected |= any(each.get("connectedTime") is not None for each in communications)
+    communications = {
+        medium: [_mapping(each) for each in _list(fields, medium, needed=False)] for medium in MEDIA
+    }
+    media = {medium: tuple(map(_communication, each)) for medium, each in communications.items()}
+    # A participant's own time is that of its joining the conversation, as one that rings has too.
+    legs = [each for found in communications.values() for each in found] or [fields]
+    was_connected = any("connected" in states for states in media.values()) or any(
+        each.get("connectedTime") is not None for each in legs
+    )
     return _Participant(
         _id(fields, "id", needed=True),
         (purpose or "").lower(),
