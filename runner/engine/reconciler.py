@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 
 from runner.core.errors import GatewayError, LookUpFailed
@@ -46,11 +47,15 @@ _UNDECIDED = frozenset({Evidence.UNTOUCHED, Evidence.UNDER_WAY})
 
 @frozen
 class Look:
-    """The result of looking a doubt up; `seen` None: the look-up failed."""
+    """The result of looking a doubt up; `seen` None: the look-up failed.
+
+    `asked_at` is when it was asked for, by the clock: what it shows may be as old as that.
+    """
 
     evidence: Evidence
     reason: str
     seen: Interaction | None = None
+    asked_at: float = -math.inf
 
 
 class Reconciler:
@@ -190,12 +195,13 @@ class Reconciler:
             return None
         assert transfer.last is not None  # noqa: S101 - a doubt has a delivery
         assert transfer.left_at is not None  # noqa: S101 - set with the delivery
-        passed_s = self._clock.now() - transfer.left_at
         if look.seen is None and self._may_look_again(transfer):
+            passed_s = self._clock.now() - transfer.left_at
             await self._stop_signal.sleep(max(1.0, promise.fence_s - passed_s))
             return None
         if look.seen is None or look.evidence is Evidence.INCONCLUSIVE:
             return look.reason
+        passed_s = look.asked_at - transfer.left_at
         date_s, hand_over = look.seen.date_s, transfer.last.hand_over
         if fence_is_over(promise, hand_over, gateway_date_s=date_s, passed_s=passed_s):
             if look.evidence is Evidence.UNDER_WAY:
@@ -247,6 +253,7 @@ class Reconciler:
     async def _look_once(self, transfer: ActiveTransfer) -> Look:
         async with self._looking:
             try:
+                asked_at = self._clock.now()
                 look_up = self._gateway.look_up(transfer.row.interaction_id)
                 seen = await self._stop_signal.unless_set(look_up)
             except LookUpFailed as error:
@@ -262,7 +269,7 @@ class Reconciler:
             destination_uri=transfer.row.destination_uri,
             message_ids=transfer.message_ids,
         )
-        return Look(evidence, reason, seen)
+        return Look(evidence, reason, seen, asked_at)
 
     async def _session_is_back(self) -> None:
         while self._gateway.generation is None and not self._stop_signal.is_set:

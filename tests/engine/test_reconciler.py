@@ -16,6 +16,7 @@ from runner.core.transfer.lookup_verdict import Arrival, Interaction
 from runner.core.transfer.states import State
 from runner.engine.rules import Rules
 from runner.testing.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
+from runner.testing.loop_clock import WALL_S
 from tests.engine.builders import HERE, NO_PREFLIGHT, DatedGateway, left_behind, rows
 from tests.engine.harness import Run, run_batch
 
@@ -107,6 +108,36 @@ def test_a_gateway_whose_clock_is_ahead_saves_no_local_time():
     run = carried(EXPIRES, SILENCE, CARRIED_OUT, gateway=gateway)
     first, second = run.frames
     assert second.at - first.at > EXPIRES.fence_s
+
+
+class SlowGateway(DatedGateway):
+    """It reads an interaction when asked; the first answer after a frame comes late, with that Date."""
+
+    slow_s = 25.0
+
+    async def look_up(self, interaction_id: str) -> Interaction:
+        """Look up at once, and answer late."""
+        seen = await super().look_up(interaction_id)
+        seen = replace(seen, last_transfer_id=None)
+        if not self.frames or not self.slow_s:
+            return seen
+        slow_s, self.slow_s = self.slow_s, 0.0
+        await asyncio.sleep(slow_s)
+        assert seen.date_s is not None
+        return replace(seen, date_s=seen.date_s + slow_s)
+
+
+def test_a_look_up_that_began_before_the_fence_clears_nothing():
+    """The message is carried out at 29 s; a look-up that began at 10 s is answered past the fence."""
+    gateway = SlowGateway()
+
+    async def moved(run: Run) -> None:
+        await asyncio.sleep(29)
+        gateway.moves.append(run.frames[0])
+
+    run = carried(EXPIRES, SILENCE, CARRIED_OUT, gateway=gateway, meanwhile=moved)
+    assert run.journal.events("k0") == ["intent", "lost", "seen"]
+    assert len(run.frames) == 1
 
 
 def test_an_effect_within_the_fence_is_never_repeated():
