@@ -301,6 +301,11 @@ def _until_fence_s(
             f"its fence is over in {by_gateway_s:.0f} s, because it was stamped by a clock that"
             " ran ahead of the gateway's; run apply again after that"
         )
+    if passed_s > promise.fence_s + LONGEST_OBEYED_S:
+        return (
+            "the gateway's time stands still, or is that of a copy: its look-ups have an old Date, so"
+            " its fence cannot be judged"
+        )
     return max(promise.fence_s - passed_s, by_gateway_s)
 
 

@@ -151,6 +151,19 @@ def test_without_the_gateways_date_the_fence_cannot_be_judged():
     assert "Date" in run.noted("stays in doubt")[0]["reason"]
 
 
+def test_a_gateway_whose_time_stands_still_is_not_waited_for_for_ever():
+    """A cache on the way, which answers with the Date of its copy."""
+
+    class Cached(DatedGateway):
+        async def look_up(self, interaction_id: str) -> Interaction:
+            seen = await super().look_up(interaction_id)
+            return replace(seen, date_s=WALL_S)
+
+    run = carried(EXPIRES, SILENCE, gateway=Cached())
+    assert (len(run.frames), run.states()) == (1, {"k0": "unknown"})
+    assert "the gateway's time stands still" in run.noted("stays in doubt")[0]["reason"]
+
+
 def test_somebody_else_acted():
     gateway = DatedGateway()
 
