@@ -113,8 +113,14 @@ class WaveGatekeeper:
         await self._stop_signal.sleep(pause_s)
 
     async def _pass_gates(self, wave: Wave) -> None:
-        for name in wave.conditions.gates:
-            await self._pass(name, wave, self._set_waiting)
+        """Ask the wave's gates in turn, again where a later one held: a pass is as old as that."""
+        began = self._clock.now()
+        held = [True]
+        while any(held) and not self._stop_signal.is_set:
+            held = [
+                await self._pass(name, wave, self._set_waiting, began)
+                for name in wave.conditions.gates
+            ][1:]
 
     def _set_waiting(self, answer: GateAnswer | None, name: str) -> None:
         self.waiting_for = None if answer is None else _gate_text(name, answer)
@@ -123,7 +129,7 @@ class WaveGatekeeper:
         while not self._stop_signal.is_set:
             await self._stop_signal.sleep(self._every_s[name])
             if not self._stop_signal.is_set:
-                await self._pass(name, wave, self._hold_frames)
+                await self._pass(name, wave, self._hold_frames, self._clock.now())
 
     def _hold_frames(self, answer: GateAnswer | None, name: str) -> None:
         if answer is None:
@@ -132,31 +138,40 @@ class WaveGatekeeper:
             self._admission.hold(_holder(name), _gate_text(name, answer))
 
     async def _pass(
-        self, name: str, wave: Wave, held: Callable[[GateAnswer | None, str], None]
-    ) -> None:
-        """Ask a gate until it passes or the run is stopped; `held` is called with what holds it."""
+        self,
+        name: str,
+        wave: Wave,
+        held: Callable[[GateAnswer | None, str], None],
+        began: float,
+    ) -> bool:
+        """Ask a gate until it passes or the run is stopped; return whether it held.
+
+        `held` is called with what holds it. A hold that began at `began` ends the run when it is too
+        long.
+        """
         assert self._gates is not None  # noqa: S101 - a manifest with gates has them
-        began, wait_s = self._clock.now(), 0.0
+        wait_s = 0.0
         while not self._stop_signal.is_set:
             answer = await self._stop_signal.unless_set(self._gates.ask(name))
             if answer is None or self._stop_signal.is_set:
-                return
+                break
             await self._note(name, wave, answer)
             if answer.verdict is Verdict.PASS:
                 held(None, name)
-                return
+                break
             if answer.verdict is Verdict.FAIL:
                 self._stop_signal.set_by_rule(
                     f"gate {name} failed at {wave}: {answer.text}; nothing further was sent; {AGAIN}"
                 )
-                return
+                break
             held(answer, name)
             left_s = began + self._longest_hold_s - self._clock.now()
             if left_s <= 0:
                 self._end_hold(_gate_text(name, answer))
-                return
+                break
             wait_s = next_retry_s(wait_s)
             await self._stop_signal.sleep(min(wait_s, left_s))
+        return wait_s > 0
 
     async def _note(self, name: str, wave: Wave, answer: GateAnswer) -> None:
         """Journal and show a verdict, if it is another than before."""

@@ -250,3 +250,43 @@ def test_an_unhealthy_wave_is_not_asked_to_be_confirmed():
     assert run.ending.halted is ExitCode.STOPPED
     assert run.took_s < 10
     assert not run.noted("wave held")
+
+
+class TimedGates:
+    """Gates whose answers change with the time: `crm` fails from 60 s on, `site` is known from 500 s."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[float, str]] = []
+
+    async def ask(self, name: str) -> GateAnswer:
+        now = asyncio.get_running_loop().time()
+        self.asked.append((now, name))
+        if name == "crm":
+            return PASS if now < 60 else FAIL
+        return UNKNOWN if now < 500 else PASS
+
+
+def test_a_gate_is_asked_again_where_a_later_one_held_the_wave():
+    """A pass is as old as the hold of the gates that are asked after it."""
+    policy = two_waves(WaveConditions(gates=("crm", "site")))
+    run = run_batch(10, CARRIED_OUT, limits=TEN, policy=policy, gates=TimedGates())
+    assert len(run.frames) == 2
+    assert "gate crm failed at wave 2 of 2" in str(run.ending.explanation)
+
+
+def test_gates_that_hold_in_turn_do_not_hold_for_ever():
+    class Alternating:
+        """Each gate holds at its first question of a round, and passes at the second."""
+
+        def __init__(self) -> None:
+            self.number = 0
+
+        async def ask(self, _name: str) -> GateAnswer:
+            self.number += 1
+            return PASS if self.number % 2 == 0 else UNKNOWN
+
+    policy = two_waves(WaveConditions(gates=("crm", "site")))
+    run = run_batch(10, CARRIED_OUT, limits=TEN, policy=policy, gates=Alternating())
+    assert run.ending.halted is ExitCode.STOPPED
+    assert run.took_s < 620
+    assert "policy.answer_timeout" in str(run.ending.explanation)
