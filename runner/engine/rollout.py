@@ -114,6 +114,7 @@ class Rollout:
     def _counted(self, waves: Sequence[Wave]) -> list[Wave]:
         """Return waves, whose ends are the batch's, with what this run is to send of each."""
         so_far, found, begin, given = self._so_far, list[Wave](), 0, 0
+        handed = UNCONDITIONAL
         for wave in waves:
             end, counted = wave.end, replace(wave, size=wave.end - begin, whole=wave.end - begin)
             if so_far is not None:
@@ -125,8 +126,12 @@ class Rollout:
                 )
             begin, given = end, given + counted.size
             is_last_begun = so_far is not None and wave.number == so_far.waves_begun
+            before = handed.handed_over(wave.conditions)
             if counted.size or is_last_begun or wave.number is None:
-                found.append(replace(counted, end=given))
+                found.append(replace(counted, end=given, conditions=before))
+                handed = UNCONDITIONAL
+            elif not counted.has_begun:  # its rows were carried out otherwise
+                handed = before
         return found
 
     def allow(self, limit: Amount | None) -> None:

@@ -59,6 +59,20 @@ def test_what_was_not_begun_is_begun_where_the_batch_stands():
     assert begun(run) == [(1, 5), (2, 5), (3, 10)]
 
 
+def test_a_wave_that_has_become_empty_hands_its_confirmation_on():
+    """The only row of wave 2 was moved by another batch meanwhile: nobody has confirmed the rest."""
+    policy = replace(
+        course(1, 2, EVERYTHING),
+        wave_conditions=(WaveConditions(), WaveConditions(confirm=True), WaveConditions()),
+        answer_timeout_s=600.0,
+    )
+    left = range(2, 20)
+    run = run_batch(left_of(left), CARRIED_OUT, policy=policy, so_far=so_far(left, begun=1))
+    assert run.frames == []
+    assert [note["by"] for note in run.noted("wave held")] == ["confirm"]
+    assert begun(run) == [(1, 0)]
+
+
 def test_failures_before_the_hand_over_count_towards_max_failures():
     left = range(4, 20)
     earlier = so_far(left, failed=[0, 1], begun=0)
