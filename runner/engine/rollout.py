@@ -89,13 +89,17 @@ class Rollout:
         self._surely_open = (0.0, 0.0)  # from and before which the recurring windows are open
         seats.failures(self._all_failed)
 
-    def waves(self) -> list[Wave]:
+    def waves(self, *, doubts: int = 0) -> list[Wave]:
         """Return the waves, in order; without any in the policy, the batch is one.
 
         What was rejected or failed before waits for all others nevertheless. Waves that earlier runs
-        finished are left out; the one that they were in goes on.
+        finished are left out; the one that they were in goes on. Where nothing is to be sent but
+        `doubts` of earlier runs, they are a wave behind the conditions of the first.
         """
         policy = self._policy
+        if not self._total and doubts and policy.wave_conditions:
+            before, *_ = conditions_of(policy.waves, policy.wave_conditions, doubts, 0)
+            return [Wave(0, doubts, 1, conditions=before)]
         ends = batch_ends(policy.waves, self._total, self._failed_before)
         if not ends:
             others = self._total - self._failed_before

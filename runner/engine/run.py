@@ -278,24 +278,25 @@ class BatchRun:
                 await self._restore_doubts()
                 self._restore_commands()
                 if self._rollout.may_begin() and await self._open():
-                    of_batch = list[ActiveTransfer]()  # the first wave waits for these
-                    for transfer in await self._reconciler.look_up_all():
+                    # None of these is sent again before the first wave may begin.
+                    doubts = await self._reconciler.look_up_all()
+                    for transfer in doubts:
                         self._destinations.occupy(transfer)
-                        if transfer.is_of_batch:
-                            of_batch.append(transfer)
-                        else:
-                            left_in_doubt.create_task(self._finish_transfer(transfer))
-                    for wave in self._rollout.waves():
+                    for wave in self._rollout.waves(doubts=len(doubts)):
                         if not await self._gatekeeper.admit(wave):
                             break
                         workers = await self._begin(wave)
                         async with self._gatekeeper.watching(wave), asyncio.TaskGroup() as tasks:
-                            while of_batch:
-                                tasks.create_task(self._finish_transfer(of_batch.pop()))
+                            for transfer in doubts:  # the first wave waits for those of its batch
+                                group = tasks if transfer.is_of_batch else left_in_doubt
+                                group.create_task(self._finish_transfer(transfer))
+                            doubts.clear()
                             for _ in range(workers):  # until all are final or in doubt
                                 tasks.create_task(self._send_rows(tasks))
                         if not self._rollout.goes_on() or not self._all_begun(wave):
                             break
+                    for transfer in doubts:
+                        left_in_doubt.create_task(self._finish_transfer(transfer))
         if (full := self._destinations.explanation) is not None and not self.stop_signal.is_set:
             self.stop_signal.set_by_rule(full)
         self._progress()

@@ -13,8 +13,10 @@ from runner.core.gates import UNCONDITIONAL, GateAnswer, Verdict, WaveConditions
 from runner.core.manifest.dated_window import Moment, Window
 from runner.core.manifest.model import Limits, Policy
 from runner.core.manifest.quantity import EVERYTHING
-from runner.testing.gateway import CARRIED_OUT, Answer
-from tests.engine.builders import NO_PREFLIGHT
+from runner.core.transfer.doubt_evidence import Baseline, Dedupes, Expires, Promise
+from runner.engine.rules import Rules
+from runner.testing.gateway import BEFORE, CARRIED_OUT, Answer
+from tests.engine.builders import NO_PREFLIGHT, DatedGateway, left_behind
 from tests.engine.harness import Run, run_batch
 
 TEN = Limits(rate_per_s=10, in_flight=10)
@@ -290,3 +292,36 @@ def test_gates_that_hold_in_turn_do_not_hold_for_ever():
     assert run.ending.halted is ExitCode.STOPPED
     assert run.took_s < 620
     assert "policy.answer_timeout" in str(run.ending.explanation)
+
+
+CONFIRM = WaveConditions(confirm=True)
+
+
+@pytest.mark.parametrize("number", [0, 5])
+@pytest.mark.parametrize("promise", [Dedupes(3600.0), Expires(30.0, 2.0)])
+def test_no_doubt_is_sent_again_before_the_first_wave_may_begin(promise: Promise, number: int):
+    journal = left_behind(baseline=Baseline("active", BEFORE, None))
+    rules = Rules(two_waves(UNCONDITIONAL, CONFIRM), promise)
+    run = run_batch(
+        number, CARRIED_OUT, journal=journal, gateway=DatedGateway(), rules=rules, prompt=never
+    )
+    assert run.frames == []
+    assert run.gateway.look_ups
+    assert run.ending.halted is ExitCode.STOPPED
+    assert run.noted("stays in doubt")
+
+
+async def yes(_question: str) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("number", [0, 5])
+def test_a_doubt_is_sent_again_once_the_first_wave_is_confirmed(number: int):
+    journal = left_behind(baseline=Baseline("active", BEFORE, None))
+    rules = Rules(two_waves(UNCONDITIONAL, CONFIRM), Dedupes(3600.0))
+    run = run_batch(
+        number, CARRIED_OUT, journal=journal, gateway=DatedGateway(), rules=rules, prompt=yes
+    )
+    assert "i8" in [frame.interaction_id for frame in run.frames]
+    assert len(run.frames) == number + 1
+    assert run.ending.halted is None
