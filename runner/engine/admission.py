@@ -252,6 +252,13 @@ class Admission:
         finally:
             self._waiting_for_turn -= 1
 
+    def watch(self) -> None:
+        """Stop the run if the gateway has answered nothing for too long; called again and again."""
+        waits = self._waiting_for_turn or self._slots_taken
+        is_held = self._holds or self.held_off_for_s > 0
+        self.circuit.watch(is_asked=bool(waits and not is_held))
+        self.look_ups.watch()
+
     def retry_delay_s(self) -> float:
         """Charge a retry to the run's budget; return how long to hold it back."""
         delay_s = self._budget.delay_s()

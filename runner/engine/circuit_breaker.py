@@ -17,6 +17,7 @@ from runner.core.pacing.circuit_breaker import (
     failed,
     is_given_up,
     shut_for_s,
+    unasked,
 )
 from runner.core.records.run_record import TimelineEventKind
 from runner.engine.metrics import RunMetrics
@@ -41,6 +42,7 @@ class CircuitBreaker:
         self._metrics = metrics
         self._stop_signal = stop_signal
         self._breaker = Breaker()
+        self._watched_at = clock.now()
 
     @property
     def is_open(self) -> bool:
@@ -66,9 +68,16 @@ class CircuitBreaker:
         if self.is_open and not was_open:
             self._add_event(TimelineEventKind.SHUT, self._breaker.in_a_row)
 
-    def watch(self) -> None:
-        """Stop the run if the circuit has been open for too long."""
-        if is_given_up(self._breaker, self._policy, now=self._clock.now()):
+    def watch(self, *, is_asked: bool = True) -> None:
+        """Stop the run if the circuit has been open for too long; to be called again and again.
+
+        `is_asked` False: since the last call nothing was to be sent, so silence says nothing.
+        """
+        now = self._clock.now()
+        if not is_asked:
+            self._breaker = unasked(self._breaker, now=now, for_s=now - self._watched_at)
+        self._watched_at = now
+        if is_given_up(self._breaker, self._policy, now=now):
             self._stop_signal.set(
                 ExitCode.STOPPED,
                 f"{self.unanswered_in_words} for {self._policy.give_up_s:g} s"
@@ -126,7 +135,7 @@ class LookUpCircuit(CircuitBreaker):
         """Return whether a look-up was answered after `at`, monotonic seconds."""
         return self._answered_at is not None and self._answered_at > at
 
-    def watch(self) -> None:
+    def watch(self, *, is_asked: bool = True) -> None:
         """Stop the run if transfers have waited for look-ups for too long."""
         if self._waiting or self._probes:
-            super().watch()
+            super().watch(is_asked=is_asked)

@@ -65,14 +65,15 @@ class GatewayEvents:
         metrics.closes.append(SessionClose(timestamp(clock.wall()), lost.code, lost.reason))
         kind = TimelineEventKind.CLOSED if lost.ours else TimelineEventKind.LOST
         metrics.add_event(kind, clock.now(), clock.wall(), code=lost.code, reason=lost.reason)
-        self._pending_replies.session_lost(lost)
+        left_unanswered = self._pending_replies.session_lost(lost)
         details = {"generation": lost.generation, "code": lost.code, "reason": lost.reason}
         self._notes.add_totals()
         self._notes.add(Note.SESSION_CLOSED, **details)
         if lost.ours:
             self._observer.noticed("session closed", **details)
         else:
-            self._admission.circuit.unanswered()
+            if left_unanswered:
+                self._admission.circuit.unanswered()
             self._observer.warned("session lost; dialling again", **details)
 
     def gave_up(self, error: Exception) -> None:

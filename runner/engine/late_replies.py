@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from runner.core.transfer.message import Reply, harmless
@@ -38,7 +38,9 @@ class LateReplies:
         notes: AuditNotes,
         stop_signal: StopSignal,
         background: asyncio.TaskGroup,
+        answered: Callable[[], None],
     ) -> None:
+        """Name the collaborators; `answered` is called when a delivery was carried out."""
         self._journal = journal
         self._recorder = recorder
         self._clock = clock
@@ -47,6 +49,7 @@ class LateReplies:
         self._notes = notes
         self._stop_signal = stop_signal
         self._background = background
+        self._answered = answered
         # By the ids of their deliveries, transfers that are under way or in doubt.
         self._transfers: dict[str, ActiveTransfer] = {}
         self._searching = asyncio.Lock()
@@ -82,6 +85,8 @@ class LateReplies:
         """
         is_positive = self._rules.classify(reply) is Event.ACCEPTED
         settling = self._settle_tracked(reply) if is_positive else None
+        if is_positive:
+            self._answered()
         if settling is not None:
             self._begin(settling)
             self._observer.warned("a late reply settles a transfer", message_id=reply.message_id)

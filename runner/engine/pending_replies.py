@@ -82,14 +82,19 @@ class PendingReplies:
         else:
             self._settle(pending_reply, reply)
 
-    def session_lost(self, lost: SessionLost) -> None:
-        """Fail every delivery whose frame was written on that session."""
+    def session_lost(self, lost: SessionLost) -> bool:
+        """Fail every delivery whose frame was written on that session; return whether any was."""
         code = "" if lost.code is None else f" {lost.code}"
         reason = f": {lost.reason}" if lost.reason else ""
         answer = NoReply(f"the session ended (close{code}{reason}) before a reply came")
-        for pending_reply in list(self._waiting.values()):
-            if pending_reply.sent_at is not None and pending_reply.generation == lost.generation:
-                self._settle(pending_reply, answer)
+        unanswered = [
+            each
+            for each in self._waiting.values()
+            if each.sent_at is not None and each.generation == lost.generation
+        ]
+        for pending_reply in unanswered:
+            self._settle(pending_reply, answer)
+        return bool(unanswered)
 
     async def keep_time(self) -> None:
         """Fail the deliveries that have waited too long; runs until it is cancelled."""

@@ -133,6 +133,7 @@ class BatchRun:
             notes=notes,
             stop_signal=stop_signal,
             background=self._background,
+            answered=self._admission.circuit.answered,
         )
         self._pending_replies = PendingReplies(
             clock, rules.policy.negotiation_timeout_s, late_replies.receive
@@ -453,8 +454,7 @@ class BatchRun:
         while True:
             await self._clock.sleep(BEAT_S)
             self._admission.raise_rate()
-            self._admission.circuit.watch()
-            self._admission.look_ups.watch()
+            self._admission.watch()
             self._rollout.watch_window()
             self._destinations.watch()
             self.commands.watch()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from runner.core.errors import GatewayError, StorageError
 from runner.core.exit_code import ExitCode
+from runner.core.gates import WaveConditions
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
+from runner.core.manifest.quantity import EVERYTHING
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.pacing.pace_left import HoldOff, PaceLeft, Slowdown
 from runner.core.transfer.message import Draft, GatewayNote, Message, Unfit
@@ -272,6 +276,51 @@ def test_a_gateway_that_answers_nothing_is_left_alone_and_then_given_up():
     assert len(run.frames) <= 12
     assert run.took_s < 120
     assert any(p.waiting_for and "circuit" in p.waiting_for for p in run.observer.progress)
+
+
+def test_a_pause_is_no_silence_of_the_gateway():
+    """Eight time-outs, then a person pauses for twenty minutes; the gateway recovers after one."""
+    gateway = FakeGateway(script=lambda frame: [] if frame.at < 5 else [CARRIED_OUT])
+
+    async def meanwhile(run: Run) -> None:
+        await asyncio.sleep(12)
+        assert (await run.command("pause", for_="20m")).is_done
+
+    run = run_batch(
+        40, gateway=gateway, limits=Limits(in_flight=8), meanwhile=meanwhile, longest_s=7200
+    )
+    assert run.ending.halted is None
+    assert list(run.states().values()).count("transferred") == 32
+
+
+def test_sessions_that_end_with_nothing_under_way_are_no_silence_of_the_gateway():
+    gateway = FakeGateway()
+
+    async def meanwhile(run: Run) -> None:
+        for _ in range(8):
+            await asyncio.sleep(120)
+            gateway.lose(1001, "rolling restart", back_after_s=0.5)
+        await asyncio.sleep(400)
+        await run.command("continue")
+
+    policy = replace(
+        NO_PREFLIGHT,
+        waves=(1, EVERYTHING),
+        wave_conditions=(WaveConditions(), WaveConditions(confirm=True)),
+    )
+    run = run_batch(10, gateway=gateway, policy=policy, meanwhile=meanwhile, longest_s=7200)
+    assert run.ending.halted is None
+    assert set(run.states().values()) == {"transferred"}
+
+
+def test_a_gateway_that_answers_late_answers():
+    """Every answer comes a second after the time-out; each settles its transfer."""
+    run = run_batch(
+        200, replace(CARRIED_OUT, after_s=11.0), limits=Limits(in_flight=8), longest_s=7200
+    )
+    assert run.ending.halted is None
+    assert set(run.states().values()) == {"transferred"}
+    assert len(run.frames) == 200
 
 
 # The stop flag

@@ -24,7 +24,7 @@ class Breaker:
     """
 
     in_a_row: int = 0
-    opened_at: float | None = None  # since when no delivery has been answered
+    opened_at: float | None = None  # since when none has been answered, less what is `unasked`
     retry_at: float = 0.0  # when the next probe may be sent
 
     @property
@@ -34,7 +34,7 @@ class Breaker:
 
 
 def failed(breaker: Breaker, policy: BreakerPolicy, *, now: float) -> Breaker:
-    """Count a failure: an unanswered delivery, a lost session."""
+    """Count a failure: an unanswered delivery, a session lost with deliveries under way."""
     in_a_row = breaker.in_a_row + 1
     if breaker.opened_at is not None:
         return replace(breaker, in_a_row=in_a_row, retry_at=now + policy.cool_down_s)
@@ -55,6 +55,13 @@ def shut_for_s(breaker: Breaker, *, now: float, in_flight: int) -> float:
     if now < breaker.retry_at:
         return breaker.retry_at - now
     return 1.0 if in_flight else 0.0  # one probe at a time
+
+
+def unasked(breaker: Breaker, *, now: float, for_s: float) -> Breaker:
+    """Return a circuit after `for_s` seconds in which nothing was to be sent: they do not count."""
+    if breaker.opened_at is None:
+        return breaker
+    return replace(breaker, opened_at=min(now, breaker.opened_at + for_s))
 
 
 def is_given_up(breaker: Breaker, policy: BreakerPolicy, *, now: float) -> bool:

@@ -14,6 +14,7 @@ from runner.core.pacing.circuit_breaker import (
     failed,
     is_given_up,
     shut_for_s,
+    unasked,
 )
 
 POLICY = BreakerPolicy(failures=3, cool_down_s=30.0, give_up_s=300.0)
@@ -49,6 +50,14 @@ def test_a_failed_probe_waits_again_and_keeps_the_moment_of_opening():
 @pytest.mark.parametrize(("now", "given_up"), [(302.9, False), (303, True)])
 def test_the_run_ends_once_it_has_been_open_for_too_long(now: float, *, given_up: bool):
     assert is_given_up(after_failures(1, 2, 3), POLICY, now=now) is given_up
+
+
+def test_time_in_which_nothing_was_to_be_sent_does_not_count():
+    breaker = unasked(after_failures(1, 2, 3), now=203, for_s=200)
+    assert not is_given_up(breaker, POLICY, now=502)
+    assert is_given_up(breaker, POLICY, now=503)
+    assert unasked(Breaker(), now=10, for_s=5) == Breaker()
+    assert unasked(after_failures(1, 2, 3), now=5, for_s=9).opened_at == 5
 
 
 @given(st.lists(st.floats(0, 1e6)).map(sorted), st.floats(0, 1e7))
