@@ -43,7 +43,9 @@ class _Destination:
     full_since: float | None = None
     reported_at: float = -math.inf
     is_reported: bool = False
-    given_up: int | None = None  # transfers that were not sent in the end
+    is_given_up: bool = False  # it was full for too long: nothing further is sent to it
+    unsent: set[int] = field(default_factory=set)  # transfers that were not sent for that reason
+    unsent_rows: int = 0  # rows that were not even begun for that reason
 
     @property
     def name(self) -> str:
@@ -83,7 +85,7 @@ class Destinations:
         if found is None:
             return True
         key, one = found
-        if one.given_up is not None or one.waiting or self._until_turn_s(one) > 0:
+        if one.is_given_up or one.waiting or self._until_turn_s(one) > 0:
             return False
         self._reserved[row.n] = _begin(key, one)
         return True
@@ -105,14 +107,15 @@ class Destinations:
     def gave_up(self, uri: str) -> bool:
         """Return whether a destination was full for so long that nothing is sent to it any more."""
         one = self._known.get(key_of(uri))
-        return one is not None and one.given_up is not None
+        return one is not None and one.is_given_up
 
     def give_up_rows(self, uri: str, rows: int) -> None:
         """Count rows that are not sent because their destination was full for too long."""
         found = self._of(uri)
         if found is not None:
             one = found[1]
-            one.given_up = (one.given_up or 0) + rows
+            one.is_given_up = True
+            one.unsent_rows += rows
 
     # Transfers
 
@@ -125,8 +128,8 @@ class Destinations:
         if found is None:
             return True
         key, one = found
-        if one.given_up is not None:
-            one.given_up += 1
+        if one.is_given_up:
+            one.unsent.add(transfer.transfer_id)
             return False
         # What has its place waits behind no other: the others may wait for that place.
         first = next(iter(one.waiting), transfer.transfer_id)
@@ -168,7 +171,7 @@ class Destinations:
         if transfer.place is None:
             return True
         one = self._known[transfer.place.key]
-        return one.given_up is None and one.pace.ended(has_moved=False).why_shut() is None
+        return not one.is_given_up and one.pace.ended(has_moved=False).why_shut() is None
 
     def left(self, transfer: ActiveTransfer) -> None:
         """Take the token of a frame that has just been written."""
@@ -220,7 +223,7 @@ class Destinations:
     def has_waiting(self, transfer: ActiveTransfer) -> bool:
         """Return whether a transfer waits beside for its destination, or is not sent to it any more."""
         one = self._known.get(key_of(transfer.row.destination_uri))
-        return one is not None and (one.given_up is not None or transfer.transfer_id in one.waiting)
+        return one is not None and (one.is_given_up or transfer.transfer_id in one.waiting)
 
     def stop_waiting(self, transfer: ActiveTransfer) -> None:
         """Take a transfer out of those that wait beside."""
@@ -250,7 +253,7 @@ class Destinations:
             if why is None:
                 one.full_since = None
                 self._report_open(one)
-                if not is_waited_for and one.given_up is None and one.pace.is_at_rest(now):
+                if not is_waited_for and not one.is_given_up and one.pace.is_at_rest(now):
                     del self._known[key]
                 continue
             if one.full_since is None:
@@ -258,8 +261,9 @@ class Destinations:
             self.ask_again()
             self._metrics.held(one.uri, now)
             self._report_full(one, why, now)
-            if now - one.full_since >= one.pace.limits.give_up_s and one.given_up is None:
-                one.given_up = len(one.waiting)
+            if now - one.full_since >= one.pace.limits.give_up_s and not one.is_given_up:
+                one.is_given_up = True
+                one.unsent.update(one.waiting)
                 self._report_given_up(one, why)
                 self.changed(key)
 
@@ -269,7 +273,7 @@ class Destinations:
         full = [
             (one, why)
             for one in self._known.values()
-            if one.given_up is None and (one.held or one.waiting) and (why := one.pace.why_shut())
+            if not one.is_given_up and (one.held or one.waiting) and (why := one.pace.why_shut())
         ]
         parts = [
             f"{one.name} ({why}; {counted(one.held + len(one.waiting), 'transfer')})"
@@ -282,10 +286,10 @@ class Destinations:
     @property
     def explanation(self) -> str | None:
         """What was not sent because its destination was full, in words; None: nothing."""
-        full = [one for one in self._known.values() if one.given_up]
+        full = [one for one in self._known.values() if one.unsent or one.unsent_rows]
         parts = [
             f"{one.name} was full for {duration(one.pace.limits.give_up_s)}"
-            f" ({counted(one.given_up or 0, 'transfer')})"
+            f" ({counted(len(one.unsent) + one.unsent_rows, 'transfer')})"
             for one in full[: MOST_NAMED + 1]
         ]
         if more := len(full) - len(parts):

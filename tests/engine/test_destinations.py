@@ -222,6 +222,25 @@ def test_a_queue_that_fills_while_an_intent_is_made_durable_gets_no_frame():
     assert [at > 10 for at in run.times] == [True]
 
 
+def test_who_waits_beside_for_a_full_destination_is_counted_once():
+    gateway = ObservedGateway(figures={"waiting": 0.0})
+
+    async def fill(_run: Run) -> None:
+        await asyncio.sleep(0.5)
+        gateway.tell({"waiting": 50.0})
+
+    run = run_batch(
+        to(*[NARROW] * 3),
+        Answer("rate_limited", retry_after_s=1.0),
+        gateway=gateway,
+        destinations=table(replace(FULL, give_up_s=60.0)),
+        observed=[NARROW],
+        meanwhile=fill,
+    )
+    assert run.gateway.moves == []
+    assert "was full for 1 min 00 s (3 transfers); not sent" in str(run.ending.explanation)
+
+
 def test_who_was_moved_and_is_not_seen_waiting_yet_counts_as_waiting():
     run = run_batch(
         to(*[NARROW] * 5),
