@@ -42,6 +42,8 @@ from runner.ports.control import ControlAnswer, ControlRequest, Requester
 ANSWERS_KEPT = 1000
 """Answers that are kept for repeats of a command."""
 
+ENDING = "this run is ending, and one that goes on with the batch keeps to it"
+
 OPERATOR = "operator"
 """The holder of an operator's pause."""
 
@@ -218,8 +220,11 @@ class CommandHandler:
         changed(self._controls, command, self._bounds, who=str(who), now=self._clock.now())
 
     def _act(self, command: Command, who: Requester) -> str:
-        """Put a command in force, without a suspension; return what it did, in words."""
-        self._check(command, who)  # it may have ended while the command was journalled
+        """Put a command in force, without a suspension; return what it did, in words.
+
+        The run may have begun to end while the command was journalled. A run that goes on with the
+        batch keeps to what is journalled, so that it is in force, and no longer refused.
+        """
         if command.name is CommandName.STOP:
             why = "" if command.reason is None else f": {command.reason}"
             self._stop_signal.set_by_rule(
@@ -228,10 +233,12 @@ class CommandHandler:
             )
             return "stopping: nothing further is sent, what is in flight settles"
         if command.name is CommandName.CONTINUE:
+            self._check(command, who)  # no other run takes it for an answer
             self._gatekeeper.confirm()
             return "confirmed; the wave begins"
         pause = self._put_in_force(command, str(who))
-        return _done(command, pause, next_steps.ending(self._journal_name, CommandName.RESUME))
+        done = _done(command, pause, next_steps.ending(self._journal_name, CommandName.RESUME))
+        return f"{done}; {ENDING}" if self._closed or self._stop_signal.is_set else done
 
     def _put_in_force(self, command: Command, who: str) -> Pause | None:
         """Change what is in force; return the pause. Raises `CommandRefused`."""

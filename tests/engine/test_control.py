@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from runner.core.exit_code import ExitCode
+from runner.core.gates import WaveConditions
 from runner.core.manifest.model import Limits, RetryPolicy
-from runner.core.manifest.quantity import Share
+from runner.core.manifest.quantity import EVERYTHING, Share
 from runner.core.transfer.doubt_evidence import Dedupes
 from runner.engine.rules import Rules
 from runner.ports.control import ControlAnswer, Requester
@@ -270,3 +271,45 @@ def test_commands_are_shown_as_they_come():
     shown = [event for event, _ in run.observer.notices if event.startswith("control")]
     assert shown == ["control: pause", "control: resume"]
     assert "alice: pause (looking)" in [event.reason for event in run.ending.figures.story]
+
+
+def test_a_command_that_a_run_ended_over_holds_for_the_run_that_goes_on():
+    """A drain begins while the command is being journalled: what is journalled is not refused."""
+    answers: list[ControlAnswer] = []
+
+    async def meanwhile(run: Run) -> None:
+        await asyncio.sleep(0.5)
+        drain = "stopped by SIGTERM"
+        asyncio.get_running_loop().call_later(
+            0.010, run.stop_signal.set, ExitCode.TERMINATED, drain
+        )
+        answers.append(await run.command("pause", reason="wrong queue?"))
+
+    journal = FakeJournal(commit_s=0.020)
+    run = run_batch(20, CARRIED_OUT, journal=journal, limits=TEN, meanwhile=meanwhile)
+    assert [each["what"] for each in run.noted("control")] == ["pause"]
+    (answer,) = answers
+    assert answer.is_done
+    assert answer.text.endswith(
+        "; this run is ending, and one that goes on with the batch keeps to it"
+    )
+
+
+def test_a_confirmation_that_a_run_ended_over_is_refused():
+    """No later run takes it for an answer."""
+    answers: list[ControlAnswer] = []
+
+    async def meanwhile(run: Run) -> None:
+        await asyncio.sleep(5)
+        asyncio.get_running_loop().call_later(0.010, run.stop_signal.set, ExitCode.TERMINATED, "x")
+        answers.append(await run.command("continue"))
+
+    policy = replace(
+        NO_PREFLIGHT,
+        waves=(1, EVERYTHING),
+        wave_conditions=(WaveConditions(), WaveConditions(confirm=True)),
+    )
+    journal = FakeJournal(commit_s=0.020)
+    run = run_batch(3, CARRIED_OUT, journal=journal, policy=policy, meanwhile=meanwhile)
+    assert len(run.frames) == 1
+    assert [answer.is_done for answer in answers] == [False]
