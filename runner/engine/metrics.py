@@ -71,6 +71,12 @@ class RunMetrics:
         self.peak = max(self.peak, len(recent))
         self._bin(now)[0] += 1
 
+    def reached_socket(self, number: int, now: float) -> None:
+        """Date the last `number` frames by when they reached the socket: the peak is of these times."""
+        recent = self._recent
+        for n in range(1, min(number, len(recent)) + 1):
+            recent[-n] = now
+
     def frame_answered(self) -> None:
         """Count a delivery that is no longer under way, for whatever reason."""
         self.in_flight -= 1

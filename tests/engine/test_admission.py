@@ -9,11 +9,14 @@ import pytest
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits
 from runner.core.pacing.circuit_breaker import BreakerPolicy
+from runner.core.transfer.message import Message, Request
 from runner.engine.admission import Admission
 from runner.engine.metrics import RunMetrics
+from runner.engine.pending_replies import PendingReplies
 from runner.engine.stop import StopSignal
 from runner.testing.gateway import FakeGateway
 from runner.testing.loop_clock import LoopClock
+from tests.core.pacing.measures import most_in_a_second
 from tests.fakes.virtual import VirtualLoop
 
 
@@ -79,3 +82,58 @@ def test_a_wait_of_a_rounding_remainder_is_not_spun_through():
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         assert runner.run(scenario()) < 500
+
+
+class GatheringGateway(FakeGateway):
+    """It passes the frames of one turn of the loop on together, in the next turn."""
+
+    def __init__(self) -> None:
+        super().__init__(generation=1)
+        self.left: list[float] = []
+        self._gathered = 0
+
+    async def submit(self, request: Request) -> None:
+        """Gather a frame."""
+        del request
+        if not self._gathered:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._gathered += 1
+
+    def _flush(self) -> None:
+        self.left += [asyncio.get_running_loop().time()] * self._gathered
+        self._gathered = 0
+
+
+def test_a_turn_that_stood_still_lets_no_more_frames_into_a_second():
+    """A burst's frames are written, and the process gets no time before they are passed on."""
+    gateway, limits = GatheringGateway(), Limits(rate_per_s=200, burst=40, in_flight=1000)
+
+    async def scenario(metrics: RunMetrics) -> None:
+        loop, clock = asyncio.get_running_loop(), LoopClock()
+        assert isinstance(loop, VirtualLoop)
+        gate = Admission(gateway, limits, clock, metrics, StopSignal(), breaker=BreakerPolicy())
+        replies, durable = PendingReplies(clock, 10.0, lambda _: None), asyncio.Event()
+
+        async def send(n: int) -> None:
+            slot = await gate.acquire(1)
+            assert slot is not None
+            with slot:
+                await durable.wait()
+                is_written = False
+                while not is_written:
+                    message_id, at = f"m{n}", clock.now()
+                    reply = replies.expect(message_id, 1)
+                    request = Request(message_id, Message("{}"), at)
+                    is_written = await gate.write(slot, request, reply, lambda: True)
+
+        sending = [asyncio.create_task(send(n)) for n in range(400)]
+        await asyncio.sleep(1.5)  # the burst is there
+        durable.set()  # a commit makes many intents durable in one turn
+        loop.call_soon(loop.stand_still, 0.24)
+        await asyncio.gather(*sending)
+
+    metrics = RunMetrics(0.0)
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(scenario(metrics))
+    assert most_in_a_second(gateway.left) <= 240
+    assert metrics.peak == most_in_a_second(gateway.left)

@@ -25,6 +25,10 @@ class VirtualLoop(EventLoop):
         super().__init__()
         self._selector.clock = self._EventLoop__clock = _UpwardClock(resolution=TICK_S)
 
+    def stand_still(self, seconds: float) -> None:
+        """Let time pass within this turn, as where the machine does something else."""
+        self._selector.clock.advance(seconds)
+
     def _run_once(self) -> None:
         self._selector.clock.advance(TICK_S)
         super()._run_once()
