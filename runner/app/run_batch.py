@@ -182,7 +182,12 @@ def _spec_of(batch: PlannedBatch, gates: Gates | None) -> RunSpec:
     return RunSpec(
         total=batch.plan.send,
         limits=batch.limits,
-        rules=Rules(policy_of(manifest), constraints.promise, needs_look_up=driver.needs_lookup),
+        rules=Rules(
+            policy_of(manifest),
+            constraints.promise,
+            needs_look_up=driver.needs_lookup,
+            outlives_session=driver.waits_for_outcome,
+        ),
         callbacks=CallbackFactory(
             manifest.callbacks,
             run=batch.run_id,

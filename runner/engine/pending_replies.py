@@ -47,7 +47,15 @@ class PendingReply:
 class PendingReplies:
     """Matches replies to deliveries by id; those that match none go to `unclaimed`."""
 
-    def __init__(self, clock: Clock, timeout_s: float, unclaimed: Callable[[Reply], None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        timeout_s: float,
+        unclaimed: Callable[[Reply], None],
+        *,
+        outlives_session: bool = False,
+    ) -> None:
+        self._outlives_session = outlives_session
         self._clock = clock
         self._timeout_s = timeout_s
         self._unclaimed = unclaimed
@@ -83,7 +91,12 @@ class PendingReplies:
             self._settle(pending_reply, reply)
 
     def session_lost(self, lost: SessionLost) -> bool:
-        """Fail every delivery whose frame was written on that session; return whether any was."""
+        """Fail every delivery whose frame was written on that session; return whether any was.
+
+        A delivery that is answered though its session has ended is waited for.
+        """
+        if self._outlives_session:
+            return False
         code = "" if lost.code is None else f" {lost.code}"
         reason = f": {lost.reason}" if lost.reason else ""
         answer = NoReply(f"the session ended (close{code}{reason}) before a reply came")

@@ -19,6 +19,7 @@ class Rules:
     policy: Policy
     promise: Promise = None
     needs_look_up: bool = False  # a delivery contains what a look-up saw
+    outlives_session: bool = False  # a delivery is answered though its session has ended
 
     def classify(self, reply: Reply, *, repeat: bool = False) -> Event:
         """Return what a reply means for its transfer.

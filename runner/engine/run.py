@@ -136,7 +136,10 @@ class BatchRun:
             answered=self._admission.circuit.answered,
         )
         self._pending_replies = PendingReplies(
-            clock, rules.policy.negotiation_timeout_s, late_replies.receive
+            clock,
+            rules.policy.negotiation_timeout_s,
+            late_replies.receive,
+            outlives_session=rules.outlives_session,
         )
         self._worker = TransferWorker(
             journal=journal,

@@ -217,6 +217,23 @@ def test_a_move_under_way_is_looked_at_again():
     assert (len(run.frames), run.states()) == (1, {"k0": "transferred"})
 
 
+def test_a_delivery_that_outlives_its_session_is_waited_for():
+    """A command by REST: the channel that only observes is lost, and the answer still comes."""
+    answers = {True: ("rejected", False), False: ("unknown", True)}
+    for outlives, (state, is_looked_up) in answers.items():
+        gateway = FakeGateway()
+
+        async def lose(_run: Run, gateway: FakeGateway = gateway) -> None:
+            await asyncio.sleep(1)
+            gateway.lose(1001, "", back_after_s=0.5)
+
+        rules = Rules(NO_PREFLIGHT, outlives_session=outlives)
+        answer = Answer("transfer_rejected", after_s=3.0)
+        run = run_batch(1, answer, rules=rules, gateway=gateway, meanwhile=lose)
+        assert run.states() == {"k0": state}
+        assert bool(run.gateway.look_ups) == is_looked_up
+
+
 def test_a_move_that_stays_under_way_stays_in_doubt_whatever_is_promised():
     for promise in (None, EXPIRES):
         gateway = PendingGateway()

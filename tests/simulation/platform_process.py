@@ -101,7 +101,7 @@ class PlatformProcess(Process):
         policy = replace(policy, negotiation_timeout_s=waits_s)
         return replace(
             spec,
-            rules=replace(spec.rules, needs_look_up=True, policy=policy),
+            rules=replace(spec.rules, needs_look_up=True, outlives_session=True, policy=policy),
             find_fault=find_command_fault,
             compose=self._parts.compose,
         )
