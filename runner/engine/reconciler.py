@@ -36,6 +36,9 @@ LOOKS_AT_ONCE = 16
 SECOND_LOOK_S = 2.0
 """After which a doubt that nothing is promised about is looked at once more."""
 
+LOOK_EVERY_S = 5.0
+"""How often a move that is under way is looked at again."""
+
 SESSION_POLL_S = 0.1
 
 MOST_REPEATS = 20
@@ -149,7 +152,17 @@ class Reconciler:
         if transfer.state is State.UNKNOWN and look.evidence in _UNDECIDED:
             await self._stop_signal.sleep(SECOND_LOOK_S)
             look = await self._look(transfer)
+        while look.evidence is Evidence.UNDER_WAY and self._may_yet_end(transfer):
+            await self._stop_signal.sleep(LOOK_EVERY_S)
+            look = await self._look(transfer)
         return look.reason
+
+    def _may_yet_end(self, transfer: ActiveTransfer) -> bool:
+        """Return whether a move that was begun may still come to its end in time."""
+        assert transfer.left_at is not None  # noqa: S101 - set with the delivery
+        passed_s = self._clock.now() - transfer.left_at
+        is_awaited = transfer.state is State.UNKNOWN and not self._stop_signal.is_set
+        return is_awaited and passed_s < self._rules.policy.outcome_timeout_s
 
     async def _by_repeating(self, transfer: ActiveTransfer, promise: Dedupes) -> str | None:
         look = await self._look(transfer)

@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from runner.core.errors import GatewayError, LookUpFailed
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.doubt_evidence import Baseline, Dedupes, Expires, Promise
@@ -215,6 +216,32 @@ NEEDS_SIGHT = Rules(NO_PREFLIGHT, needs_look_up=True)
 def test_a_move_under_way_is_looked_at_again():
     run = run_batch(1, SILENCE, rules=NEEDS_SIGHT, gateway=PendingGateway())
     assert (len(run.frames), run.states()) == (1, {"k0": "transferred"})
+
+
+def test_a_move_under_way_is_looked_at_until_the_outcomes_time_is_over():
+    """The destination rings for half a minute."""
+    gateway = PendingGateway()
+    gateway.looks = 7
+    run = run_batch(1, SILENCE, rules=NEEDS_SIGHT, gateway=gateway)
+    assert run.states() == {"k0": "transferred"}
+    assert 30 < run.took_s < 45
+    gateway = PendingGateway()
+    gateway.ends = False
+    run = run_batch(1, SILENCE, rules=NEEDS_SIGHT, gateway=gateway)
+    assert 60 < run.took_s < 66
+
+
+def test_a_stop_ends_the_looks_at_a_move_under_way():
+    gateway = PendingGateway()
+    gateway.ends = False
+
+    async def stop(run: Run) -> None:
+        await asyncio.sleep(20)
+        run.stop_signal.set(ExitCode.TERMINATED, "stopped by SIGTERM")
+
+    run = run_batch(1, SILENCE, rules=NEEDS_SIGHT, gateway=gateway, meanwhile=stop)
+    assert run.states() == {"k0": "unknown"}
+    assert run.took_s < 21
 
 
 def test_a_delivery_that_outlives_its_session_is_waited_for():
