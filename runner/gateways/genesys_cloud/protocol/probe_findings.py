@@ -193,12 +193,12 @@ class Findings:
 
     @property
     def code(self) -> ExitCode:
-        """The exit code: 6 for a move in doubt, 1 for one that was not carried out."""
-        ends = [each.end for each in (self.there, self.back) if each is not None]
-        if any(end in {End.IN_DOUBT, None} for end in ends):
+        """The exit code: 6 for a move in doubt, 1 if it was not moved there and back."""
+        if self.is_in_doubt:
             return ExitCode.IN_DOUBT
-        failed = not ends or any(end is not End.ARRIVED for end in ends)
-        return ExitCode.FAILURES if failed else ExitCode.OK
+        attempts = (self.there, self.back)
+        is_back = all(each is not None and each.end is End.ARRIVED for each in attempts)
+        return ExitCode.OK if is_back else ExitCode.FAILURES
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form in the probe's file."""

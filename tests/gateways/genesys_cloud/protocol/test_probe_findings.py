@@ -84,11 +84,13 @@ def test_the_code_says_whether_it_came_back():
     findings.there = Attempt("replace/queue", "acd", ("calls",), "queue-2")
     assert findings.code is ExitCode.IN_DOUBT, "it may be on its way"
     findings.there.end = End.ARRIVED
-    assert findings.code is ExitCode.OK
+    assert findings.code is ExitCode.FAILURES, "it is still there"
     findings.back = Attempt("replace/queue", "acd", ("calls",), "queue-1", end=End.REFUSED)
     assert findings.code is ExitCode.FAILURES
     findings.back.end = End.IN_DOUBT
     assert findings.code is ExitCode.IN_DOUBT
+    findings.back.end = End.ARRIVED
+    assert findings.code is ExitCode.OK
 
 
 def test_every_question_has_an_answer_before_anything_was_asked():
