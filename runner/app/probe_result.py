@@ -26,7 +26,7 @@ def render_probe(shown: Shown, *, color: bool = False) -> str:
     lines.append("")
     for question, answer in findings.answers().items():
         lines += [f"{question}?", f"  {visible(redact(answer))}"]
-    lines += ["", *_doubt(findings)]
+    lines += ["", *_left_to_do(findings)]
     lines.append(
         f"written to {visible(str(file))}: no names, no addresses, no ids; attach it to a report"
     )
@@ -40,11 +40,21 @@ def _line(paint: Paint, move: ProbedMove) -> str:
     return f"{painted}  {move.name}: {visible(move.text)}"
 
 
-def _doubt(findings: ProbeFindings) -> list[str]:
-    if not findings.is_in_doubt:
-        return []
-    return [
-        "It is not known whether the conversation was moved.",
-        "help: look at it in the platform before anything else moves it; do not probe it again",
-        "",
-    ]
+def _left_to_do(findings: ProbeFindings) -> list[str]:
+    """Return what a person has to do now."""
+    if findings.is_in_doubt:
+        return [
+            "It is not known whether the conversation was moved.",
+            (
+                "help: look at it in the platform before anything else moves it; if it is not where it"
+                " was, move it back by hand; do not probe it again"
+            ),
+            "",
+        ]
+    if sum(move.has_arrived for move in findings.moves()) == 1:
+        return [
+            "The conversation was moved, and not moved back.",
+            "help: look at it in the platform; if it is still there, move it back by hand",
+            "",
+        ]
+    return []

@@ -92,8 +92,7 @@ class RoundTrip:
     async def run(self, conversation_id: str, destination_uri: str) -> None:
         """Move, watch, and move back if possible; the findings have the outcome.
 
-        Raises `GatewayError` if the platform cannot be reached or observed; then nothing was moved,
-        or the findings say so.
+        Raises `GatewayError` if the platform cannot be reached or observed; then nothing was moved.
         """
         self._conversation_id = conversation_id
         await self._ask_subject()
@@ -117,6 +116,9 @@ class RoundTrip:
                 await self._move_back(origin_uri)
             else:
                 self._findings.not_back = f"it was not seen to arrive ({attempt.end})"
+        except GatewayError as error:  # the customer may have moved: the findings matter now
+            self._say(f"a look-up failed: {error.what}")  # the platform's words may name ids
+            self._findings.not_back = "it could not be looked up any more"
         finally:
             await session.close(NORMAL_CLOSURE, FAREWELL)
 

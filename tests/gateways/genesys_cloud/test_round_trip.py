@@ -1,0 +1,85 @@
+"""A probe that goes wrong after the customer was moved says where the customer is."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from runner.core.exit_code import ExitCode
+from runner.core.manifest.model import Limits, RetryPolicy
+from runner.gateways.genesys_cloud.protocol.probe_findings import End, Findings
+from runner.gateways.genesys_cloud.rest import BODY_LIMIT, GenesysRest
+from runner.gateways.genesys_cloud.round_trip import RoundTrip
+from runner.gateways.websocket.transport import dialler
+from runner.testing.stepped_clock import SteppedClock
+from tests.fakes.vendor_server import VendorServer
+from tests.fakes.wire_server import Request, answer
+from tests.gateways.genesys_harness import MEDIA, MOVED, TO_QUEUE, WAITING
+from tests.gateways.harness import environment_of
+
+LOOK_UP = "GET /api/v2/conversations/"
+
+
+@dataclass
+class Probe:
+    """A probe of conversation c-1, its platform and what it found."""
+
+    server: VendorServer
+    clock: SteppedClock
+    trip: RoundTrip
+    findings: Findings
+    said: list[str] = field(default_factory=list)
+
+    async def run(self, to: str = TO_QUEUE) -> None:
+        """Run it to its end."""
+        await self.clock.through(self.trip.run("c-1", to))
+
+
+@asynccontextmanager
+async def probe() -> AsyncIterator[Probe]:
+    clock, findings, said = SteppedClock(), Findings({}), list[str]()
+    numbers = itertools.count(1)
+    async with VendorServer() as server:
+        server.conversations["c-1"] = WAITING
+        rest = GenesysRest(
+            environment_of(server, limits=Limits(http_rate_per_s=1e6)),
+            RetryPolicy(attempts=4, base_s=1.0, cap_s=30.0),
+            clock,
+            lambda: 0.5,
+            lambda _wait_s, _why: None,
+        )
+        trip = RoundTrip(
+            rest,
+            dialler(None, clock.wall, clock.uptime, rest.tokens.hide, frame_limit=BODY_LIMIT),
+            findings,
+            media=MEDIA,
+            new_id=lambda: f"m-{next(numbers)}",
+            keep=lambda: None,
+            say=said.append,
+        )
+        try:
+            yield Probe(server, clock, trip, findings, said)
+        finally:
+            await clock.through(rest.close())
+
+
+async def test_a_look_up_that_fails_before_the_way_back_leaves_the_findings():
+    async with probe() as probed:
+
+        def move(_command: Request) -> None:
+            probed.server.conversations["c-1"] = MOVED
+            looks = [answer(200, MOVED)] * 2  # it arrives, and is looked at once more
+            probed.server.script(LOOK_UP, *looks, *[answer(503, {"code": "x"})] * 4)
+
+        probed.server.posted = move
+        await probed.run()
+    findings = probed.findings
+    assert findings.there is not None
+    assert (findings.there.end, findings.back) == (End.ARRIVED, None)
+    assert findings.not_back == "it could not be looked up any more"
+    assert probed.said[-1] == (
+        "a look-up failed: no conversation in 4 attempts: the gateway answers 503"
+    )
+    assert findings.code is ExitCode.FAILURES
