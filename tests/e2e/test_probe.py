@@ -38,6 +38,7 @@ def test_it_goes_there_and_back_and_the_file_answers_what_was_open(harness: Harn
     assert "yes: " in answers[1]
     assert answers[2].startswith("200, fields grants")
     assert all(answer in ended.out for answer in answers)
+    assert len(ended.logged("watching what the platform shows, for 70 s at most")) == 2
 
 
 def test_the_file_is_for_its_owner_and_names_no_person(harness: Harness):

@@ -93,7 +93,7 @@ def probe_gateway(console: Console, request: RunOptions, order: ProbeOrder, *, y
 
     Exit 1 if it was not moved, or not back; 6 if that is not known.
     """
-    import logging
+    import structlog
 
     from runner.app.plan import read_manifest
     from runner.app.probe import check_order, probe
@@ -109,7 +109,7 @@ def probe_gateway(console: Console, request: RunOptions, order: ProbeOrder, *, y
         check_order(manifest, order)
         if not yes and not _agreed(manifest, order):
             raise SystemExit(ExitCode.INTERRUPTED)
-        log = logging.getLogger("runner")
+        log = structlog.get_logger()  # of the standard library's loggers, warnings show at most
         probed = probe(request, manifest, order, log.info)
         console.show(render_probe, probe_to_json, (probed.findings, probed.file))
         raise SystemExit(probed.findings.code)
