@@ -15,9 +15,11 @@ from urllib.parse import urlsplit
 
 from runner import __version__
 from runner.app.run_options import RunOptions
+from runner.app.signals import Signals
 from runner.app.system_clock import SystemClock
 from runner.composition import connection_of, opened_environment
-from runner.core.errors import NotInDoubt, StorageError, UsageError
+from runner.core.errors import Interrupted, NotInDoubt, StorageError, UsageError
+from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import Audio, MediaMatrix
@@ -43,10 +45,11 @@ class ProbeOrder:
 
 @frozen
 class ProbeResult:
-    """The findings of a probe, and their file."""
+    """The findings of a probe, their file, and how the command exits."""
 
     findings: ProbeFindings
     file: Path
+    code: ExitCode
 
 
 def check_order(manifest: Manifest, order: ProbeOrder) -> None:
@@ -71,8 +74,9 @@ def probe(
 ) -> ProbeResult:
     """Move one conversation, observe, move it back if possible, and write the findings.
 
-    It holds the journal's lock. The file exists before anything is sent. Raises `UsageError`,
-    `Locked`, `StorageError`, `GatewayError`.
+    It holds the journal's lock. The file exists before anything is sent. A signal ends it; what is
+    known by then is returned. Raises `UsageError`, `Locked`, `StorageError`, `GatewayError`, and
+    `Interrupted` if nothing was sent.
     """
     check_order(manifest, order)
     journal = request.journal_access(manifest)
@@ -85,11 +89,16 @@ def probe(
         file = _File.made(order.out or Path(f"probe-{timestamp(SystemClock().wall())[:19]}Z.json"))
         keep = _FindingsWriter(file, findings)
         keep()
+        signalled: ExitCode | None = None
         try:
             asyncio.run(_probed(manifest, location, order, keep, say))
+        except Interrupted as interrupted:
+            if not any(move.end for move in findings.moves()):
+                raise
+            signalled = interrupted.code
         finally:
             keep()
-    return ProbeResult(findings, file.path)
+    return ProbeResult(findings, file.path, signalled or findings.code)
 
 
 def _refuse_doubt(history: History, order: ProbeOrder) -> None:
@@ -129,19 +138,20 @@ async def _probed(
     keep: _FindingsWriter,
     say: Callable[[str], None],
 ) -> None:
-    async with opened_environment(manifest, journal) as environment:
-        connection = replace(
-            connection_of(manifest, environment, SystemClock(), random.random),
-            paused=lambda wait_s, why: say(f"waiting {wait_s:.0f} s: {why}"),
-        )
-        await _prober(environment).run(
-            connection,
-            keep.findings,
-            order.conversation_id,
-            order.destination_uri,
-            keep=keep,
-            say=say,
-        )
+    with Signals().cancelling():
+        async with opened_environment(manifest, journal) as environment:
+            connection = replace(
+                connection_of(manifest, environment, SystemClock(), random.random),
+                paused=lambda wait_s, why: say(f"waiting {wait_s:.0f} s: {why}"),
+            )
+            await _prober(environment).run(
+                connection,
+                keep.findings,
+                order.conversation_id,
+                order.destination_uri,
+                keep=keep,
+                say=say,
+            )
 
 
 @frozen

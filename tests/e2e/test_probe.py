@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Ended, Harness
+from tests.e2e.harness import PATIENCE_S, Ended, Harness, started
 from tests.e2e.platform_builders import NUMBER, QUEUE, USER, conversation, document
 
 ONE = conversation(1)
@@ -84,6 +85,46 @@ def test_a_lost_answer_is_looked_for_and_never_put_again(harness: Harness, fault
         assert answer is None or answer["status"] >= 500
     for way, commands in (("there", 1), ("back", 2)):
         assert len(result[way]["seen"][-1]["recent_transfers"]) == commands, "each was given once"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    ids=str,
+)
+def test_a_signal_after_the_command_left_ends_with_what_is_known(
+    harness: Harness, number: int, code: int
+):
+    ended, result = interrupted(harness, number, "asking the platform", faults={"muted": "100%"})
+    assert ended.code == code, ended.out + ended.err
+    assert "in doubt  there: replace/queue of acd: interrupted" in ended.out
+    assert "look at it in the platform" in ended.out
+    assert "nothing is under way" not in ended.err
+    assert result["there"]["end"] == "about to leave, or on its way"
+    assert result["not_moved_back_because"] == "interrupted"
+
+
+def test_a_signal_before_the_command_left_ends_with_nothing_under_way(harness: Harness):
+    ended, result = interrupted(harness, signal.SIGTERM, "looking it up", latency="60s")
+    assert ended.code == 143, ended.out + ended.err
+    assert "nothing is under way" in ended.err
+    assert (ended.out, result["there"]) == ("", None)
+
+
+def interrupted(
+    harness: Harness, number: int, said: str, **simulator: Any
+) -> tuple[Ended, dict[str, Any]]:
+    """Send a signal to a probe once it has said something."""
+    path = harness.write(document({"interaction_id": conversation(2)}, **simulator))
+    given = ("--probe", ONE, "--probe-to", QUEUE, "--probe-out", "probe.json", "--yes")
+    with started("doctor", path, *given, cwd=harness.folder) as process:
+        assert process.stderr is not None
+        while said not in (line := process.stderr.readline()):
+            assert line, "it ended without a word"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE_S)
+        ended = Ended(process.wait(), out, err)
+    return ended, json.loads((harness.folder / "probe.json").read_text("utf-8"))
 
 
 def test_what_has_ended_is_left_alone(harness: Harness):

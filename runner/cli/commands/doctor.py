@@ -91,7 +91,7 @@ def examine_gateway(console: Console, request: RunOptions) -> None:
 def probe_gateway(console: Console, request: RunOptions, order: ProbeOrder, *, yes: bool) -> None:
     """Ask, move one conversation there and back, and show the platform's behaviour.
 
-    Exit 1 if it was not moved, or not back; 6 if that is not known.
+    Exit 1 if it was not moved, or not back; 6 if that is not known; a signal's code after a signal.
     """
     import structlog
 
@@ -112,7 +112,7 @@ def probe_gateway(console: Console, request: RunOptions, order: ProbeOrder, *, y
         log = structlog.get_logger()  # of the standard library's loggers, warnings show at most
         probed = probe(request, manifest, order, log.info)
         console.show(render_probe, probe_to_json, (probed.findings, probed.file))
-        raise SystemExit(probed.findings.code)
+        raise SystemExit(probed.code)
 
 
 def _agreed(manifest: Manifest, order: ProbeOrder) -> bool:

@@ -95,6 +95,7 @@ class RoundTrip:
         Raises `GatewayError` if the platform cannot be reached or observed; then nothing was moved.
         """
         self._conversation_id = conversation_id
+        self._say("looking it up")
         await self._ask_subject()
         body, before = await self._read()
         origin_uri = before.interaction.destination_uri

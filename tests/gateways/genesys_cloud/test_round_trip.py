@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+
+import pytest
 
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits, RetryPolicy
@@ -83,3 +86,22 @@ async def test_a_look_up_that_fails_before_the_way_back_leaves_the_findings():
         "a look-up failed: no conversation in 4 attempts: the gateway answers 503"
     )
     assert findings.code is ExitCode.FAILURES
+
+
+async def test_a_probe_that_is_cancelled_once_it_arrived_says_that_it_is_not_back():
+    async with probe() as probed:
+        probed.server.posted = lambda _: probed.server.conversations.update({"c-1": MOVED})
+        running = asyncio.create_task(probed.trip.run("c-1", TO_QUEUE))
+        await probed.clock.until(lambda: has_arrived(probed.findings), step_s=0.1)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await probed.clock.through(running)
+    there, back = probed.findings.moves()
+    assert there.has_arrived
+    assert (back.end, back.text) == (None, "interrupted")
+    assert probed.findings.code is ExitCode.FAILURES
+    assert len(probed.server.of("POST", "/api/v2/conversations/")) == 1
+
+
+def has_arrived(findings: Findings) -> bool:
+    return findings.there is not None and findings.there.end is End.ARRIVED

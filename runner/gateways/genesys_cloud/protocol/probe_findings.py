@@ -21,6 +21,10 @@ _SCHEME = re.compile(r"(tel|sips?):", re.IGNORECASE)
 _ODD = "odd"
 
 
+INTERRUPTED = "interrupted"
+"""Why something has no outcome: the probe, or its process, ended before."""
+
+
 class End(StrEnum):
     """How one move of a probe ended."""
 
@@ -178,12 +182,19 @@ class Findings:
         """Return the moves in words: there, and back if it was moved."""
         moves = [_move("there", self.there, self.unfit)]
         if self.there is not None:
-            moves.append(_move("back", self.back, self.not_back))
+            moves.append(_move("back", self.back, self.why_not_back))
         return moves
 
     def answers(self) -> dict[str, str]:
         """Return the answers that were found, by question."""
         return answers(self)
+
+    @property
+    def why_not_back(self) -> str | None:
+        """Why it was moved, and no move back was begun; None if one was, or nothing was moved."""
+        if self.there is None or self.back is not None:
+            return None
+        return self.not_back or INTERRUPTED
 
     @property
     def is_in_doubt(self) -> bool:
@@ -210,7 +221,7 @@ class Findings:
             "not_sent_because": self.unfit,
             "there": None if self.there is None else self.there.to_json(),
             "back": None if self.back is None else self.back.to_json(),
-            "not_moved_back_because": self.not_back,
+            "not_moved_back_because": self.why_not_back,
         }
 
 
@@ -218,8 +229,8 @@ def _move(name: str, attempt: Attempt | None, why_not: str | None) -> ProbedMove
     if attempt is None:
         return ProbedMove(name, why_not or "nothing was sent")
     took = "" if attempt.took_s is None else f", watched for {attempt.took_s:g} s"
-    why = f": {attempt.lost}" if attempt.lost else ""
-    text = f"{attempt.operation} of {attempt.leg}{took}{why}"
+    why = [attempt.lost, INTERRUPTED if attempt.end is None else None]
+    text = ": ".join([f"{attempt.operation} of {attempt.leg}{took}", *filter(None, why)])
     return ProbedMove(name, text, str(attempt.end or End.IN_DOUBT), attempt.end is End.ARRIVED)
 
 
