@@ -187,18 +187,11 @@ async def resolve_names(
     for selection, by_id in zip(staging.selections, selections, strict=True):
         listed = await _listed(directory, by_id)
         took = select_waiting(by_id, listed, now=now, is_listed=is_listed)
-        kept = [
-            (one, at)
-            for one in took.taken
-            if (at := await _found_at(directory, selection, by_id, one)) is not None
-        ]
-        if gone := len(took.taken) - len(kept):
-            left_out = {**took.left_out, SERVED_NO_MORE: gone}
-            took = Selected(tuple(one for one, _ in kept), left_out)
+        took, places = await _still_found(directory, selection, by_id, took)
         chosen.append((selection, took))
         uri = addresses[selection.destination_uri]
-        for one, at in kept:
-            rows[one.interaction_id] = _row(selection, one.interaction_id, uri, at)
+        for interaction_id, at in places.items():
+            rows[interaction_id] = _row(selection, interaction_id, uri, at)
     found = {uri: by_id for uri, by_id in addresses.items() if by_id != uri}
     return DirectoryAnswers(found, tuple(rows.values()), chosen)
 
@@ -271,6 +264,26 @@ async def _listed(directory: Directory, by_id: QueueSelection) -> Sequence[Waiti
         return await directory.held_by(by_id.held_by or "")
     ask = directory.connected if by_id.is_connected else directory.waiting
     return await ask(by_id.queue)
+
+
+async def _still_found(
+    directory: Directory, selection: QueueSelection, by_id: QueueSelection, took: Selected
+) -> tuple[Selected, dict[str, FoundAt]]:
+    """Return what was taken and is still there, and the place of each interaction.
+
+    Of several users who serve an interaction, the one who holds it counts.
+    """
+    kept: list[Waiting] = []
+    places: dict[str, FoundAt] = {}
+    for one in took.taken:
+        if one.interaction_id in places:
+            continue
+        if (at := await _found_at(directory, selection, by_id, one)) is not None:
+            kept.append(one)
+            places[one.interaction_id] = at
+    gone = len({one.interaction_id for one in took.taken}) - len(places)
+    left_out = {**took.left_out, SERVED_NO_MORE: gone} if gone else took.left_out
+    return Selected(tuple(kept), left_out), places
 
 
 async def _found_at(

@@ -150,7 +150,7 @@ class Directory(Protocol):
         """Return what waits in a queue now; an interaction may come twice. Raises `GatewayError`."""
 
     async def connected(self, queue_id: str) -> Sequence[Waiting]:
-        """Return what came by a queue and is being served now, each with its user."""
+        """Return what came by a queue and is being served now: a row for each user who does."""
 
     async def held_by(self, user_id: str) -> Sequence[Waiting]:
         """Return what a user serves now, whatever queue it came by. Raises `GatewayError`."""

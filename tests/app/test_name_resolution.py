@@ -221,6 +221,25 @@ def test_what_agents_serve_carries_the_agents_participant(staging: Staging):
     assert again.rows == found.rows
 
 
+@pytest.mark.parametrize("holder", [ADA, OLD])
+@pytest.mark.parametrize("order", [(ADA, OLD), (OLD, ADA)])
+def test_of_two_agents_in_a_conversation_the_one_who_holds_it_is_found(
+    staging: Staging, holder: str, order: tuple[str, str]
+):
+    to = {"destination_uri": f"genesys://queue/{NEW}", "is_connected": True}
+    staging.select(selection(queue=OLD, held_by=holder, **to))
+    staging.select(selection(queue=OLD, **to))
+    served = [Waiting("i1", "call", NOW, user_id=each) for each in order]
+    served += [Waiting("i2", "call", NOW, user_id=each) for each in order]
+    directory = FakeDirectory(served={OLD: served}, serving={("i1", holder): "p-1"})
+    found = found_in(staging, directory)
+    assert places(staging) == {"i1": FoundAt(f"genesys://queue/{OLD}", OLD, "p-1")}
+    assert found.explanation == (
+        f"queue {OLD}: 1 selected, left out: 1 no longer with its agent; "
+        f"queue {OLD}: 0 selected, left out: 1 listed in the manifest already, 1 no longer with its agent"
+    )
+
+
 def test_where_a_row_was_found_is_part_of_what_a_plan_holds(staging: Staging):
     staging.select(selection(queue=OLD, destination_uri=f"genesys://queue/{NEW}"))
     found_in(staging, FakeDirectory(queues={OLD: [Waiting("i1", "call")]}))

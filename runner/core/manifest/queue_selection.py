@@ -47,7 +47,10 @@ class Waiting:
 
 @frozen
 class Selected:
-    """The interactions that a selection takes, longest waiting first; counts of the others by reason."""
+    """The interactions that a selection takes, longest waiting first; counts of the others by reason.
+
+    An interaction that several users are serving has a row of each.
+    """
 
     taken: tuple[Waiting, ...]
     left_out: Mapping[str, int]
@@ -62,21 +65,23 @@ def select_waiting(
 ) -> Selected:
     """Return what `selection` takes at `now`; duplicates, from shifting pages, count once.
 
-    Its agent, skill and language are ids by now.
+    Its agent, skill and language are ids by now. Limit and counts are of interactions.
     """
-    left_out: Counter[str] = Counter()
     fit: list[Waiting] = []
-    for each in {one.interaction_id: one for one in waiting}.values():
+    reasons: dict[str, str] = {}
+    for each in {(one.interaction_id, one.user_id): one for one in waiting}.values():
         reason = _unfit(selection, each, now, is_listed)
         if reason is None:
             fit.append(each)
         else:
-            left_out[reason] += 1
+            reasons[each.interaction_id] = reason
     fit.sort(key=lambda one: (one.since_s is None, one.since_s, one.interaction_id))
-    taken = fit if selection.limit is None else fit[: selection.limit]
-    if len(taken) < len(fit):
-        left_out[BEYOND_LIMIT] = len(fit) - len(taken)
-    return Selected(tuple(taken), dict(left_out))
+    found = dict.fromkeys(one.interaction_id for one in fit)
+    taken = set(list(found)[: selection.limit])
+    left_out = Counter(reason for each, reason in reasons.items() if each not in found)
+    if len(taken) < len(found):
+        left_out[BEYOND_LIMIT] = len(found) - len(taken)
+    return Selected(tuple(one for one in fit if one.interaction_id in taken), dict(left_out))
 
 
 def _unfit(

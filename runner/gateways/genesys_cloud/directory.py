@@ -6,6 +6,7 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Callable,
+    Iterable,
     Iterator,
     Mapping,
     Sequence,
@@ -69,10 +70,10 @@ class GenesysDirectory:
     async def waiting(self, queue_id: str) -> Sequence[Waiting]:
         """Return what waits in a queue now: from the observations, else from the records."""
         found = await self._all_of(_Query("queueId", queue_id, "oWaiting", "acd"))
-        return [replace(one, user_id=None) for one in found]
+        return list({one.interaction_id: replace(one, user_id=None) for one in found}.values())
 
     async def connected(self, queue_id: str) -> Sequence[Waiting]:
-        """Return what came through a queue and is being served, each with its user."""
+        """Return what came through a queue and is being served: a row for each user who does."""
         found = await self._all_of(_Query("queueId", queue_id, "oInteracting", "agent"))
         return [one for one in found if one.user_id is not None]
 
@@ -120,12 +121,14 @@ class GenesysDirectory:
         try:
             recorded = await _read_until_stable(lambda: self._recorded(query))
         except GatewayError as refused:
-            raise self._incomplete(query, len(observed), expected, refused.what) from refused
-        found = {one.interaction_id: one for one in (*recorded, *observed)}
-        if len(found) < expected:
+            shown = _interactions(observed)
+            raise self._incomplete(query, shown, expected, refused.what) from refused
+        found = {_key(one): one for one in (*recorded, *observed)}
+        shown = _interactions(found.values())
+        if shown < expected:
             _, expected = await self._observed_all(query)  # some may have left meanwhile
-            if expected is not None and len(found) < expected:
-                raise self._incomplete(query, len(found), expected, "the records lack some too")
+            if expected is not None and shown < expected:
+                raise self._incomplete(query, shown, expected, "the records lack some too")
         return list(found.values())
 
     async def _observed_all(self, query: _Query) -> tuple[list[Waiting], int | None]:
@@ -133,20 +136,21 @@ class GenesysDirectory:
 
         A truncated list is requested again in parts: by media type, then by direction.
         """
-        found: dict[str, Waiting] = {}
+        found: dict[tuple[str, str | None], Waiting] = {}
         missing: int | None = None
         parts: list[_Predicates] = [()]
         while parts:
             predicates, truncation = parts.pop(), _Truncation()
             rows = await _read_until_stable(partial(self._observed, query, predicates, truncation))
-            found |= {one.interaction_id: one for one in rows}
+            found |= {_key(one): one for one in rows}
             if not truncation.is_truncated:
                 continue
             narrower = _narrowed(predicates)
             parts += narrower
             if not narrower:
-                missing = (missing or 0) + max(0, truncation.count - len(rows))
-        return list(found.values()), None if missing is None else len(found) + missing
+                missing = (missing or 0) + max(0, truncation.count - _interactions(rows))
+        shown = _interactions(found.values())
+        return list(found.values()), None if missing is None else shown + missing
 
     def _incomplete(self, query: _Query, shown: int, expected: int, why: str) -> GatewayError:
         return self._rest.place.error(
@@ -344,14 +348,23 @@ _OUT_OF_USE = frozenset({"inactive", "deleted"})
 
 async def _read_until_stable(pages: Callable[[], AsyncIterator[Waiting]]) -> list[Waiting]:
     """Read pages until nothing new appears: they shift, so one reading may miss conversations."""
-    found: dict[str, Waiting] = {}
+    found: dict[tuple[str, str | None], Waiting] = {}
     for _ in range(MOST_READINGS):
         before = len(found)
         async for one in pages():
-            found[one.interaction_id] = one
+            found[_key(one)] = one
         if len(found) == before or len(found) < PAGE_SIZE:  # a single page misses none
             break
     return list(found.values())
+
+
+def _key(one: Waiting) -> tuple[str, str | None]:
+    """Return what distinguishes rows: several users may serve one interaction."""
+    return one.interaction_id, one.user_id
+
+
+def _interactions(rows: Iterable[Waiting]) -> int:
+    return len({one.interaction_id for one in rows})
 
 
 def _open_segments(

@@ -61,6 +61,15 @@ def test_who_comes_twice_as_pages_shift_is_taken_once():
     assert chosen(selection(), *[Waiting("a", "call", NOW - 5)] * 3) == (["a"], {})
 
 
+def test_what_two_users_serve_is_one_interaction_with_a_row_of_each():
+    rows = [Waiting("a", "call", NOW - 5, "ada"), Waiting("a", "call", NOW - 9, "bob")]
+    later = Waiting("b", "call", NOW - 1, "bob")
+    took = select_waiting(selection(limit=1), [*rows, later], now=NOW, is_listed=lambda _: False)
+    assert [(one.interaction_id, one.user_id) for one in took.taken] == [("a", "bob"), ("a", "ada")]
+    assert took.left_out == {"beyond the limit": 1}
+    assert chosen(selection(held_by="ada"), *rows, later) == (["a"], {"served by another agent": 1})
+
+
 @given(
     st.lists(
         st.builds(
@@ -68,6 +77,7 @@ def test_who_comes_twice_as_pages_shift_is_taken_once():
             st.sampled_from("abcdefgh"),
             st.sampled_from(sorted(EVERY)),
             st.none() | st.floats(0, NOW),
+            st.sampled_from(["ada", "bob"]),
         )
     ),
     st.none() | st.integers(1, 5),
@@ -76,8 +86,9 @@ def test_everybody_is_taken_or_counted(waiting: list[Waiting], limit: int | None
     asked = selection(limit=limit, older_than_s=3600.0, media_types=frozenset({"call", "email"}))
     took = select_waiting(asked, waiting, now=NOW, is_listed="ab".__contains__)
     people = {one.interaction_id for one in waiting}
-    assert len(took.taken) + sum(took.left_out.values()) == len(people)
-    assert len(took.taken) <= (limit or len(people))
+    taken = {one.interaction_id for one in took.taken}
+    assert len(taken) + sum(took.left_out.values()) == len(people)
+    assert len(taken) <= (limit or len(people))
 
 
 ID = "3f2504e0-4f89-41d3-9a0c-0305e82c3377"

@@ -1,4 +1,7 @@
-"""Names and queues, asked of the embedded gateway that shows the platform's face."""
+"""Names and queues, asked of the embedded gateway that shows the platform's face.
+
+What that one does not show is asked of literal answers.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,12 @@ from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
 from runner.simulator.genesys_cloud.routes import PERMISSIONS
 from runner.simulator.genesys_cloud.server import GenesysServer
 from runner.simulator.loopback_server import ServerOptions
+from tests.fakes.vendor_server import VendorServer
+from tests.fakes.wire_server import answer
+from tests.gateways.harness import environment_of
 
 EDGE = GatewayConstraints("edge", 2048, ("opus",), 30)
+ACTIVITY = "POST /api/v2/analytics/conversations/activity/query"
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -60,6 +67,21 @@ async def directory(
     finally:
         await rest.close()
         await server.stop()
+
+
+@asynccontextmanager
+async def directory_of(server: VendorServer) -> AsyncIterator[GenesysDirectory]:
+    rest = GenesysRest(
+        environment_of(server, limits=Limits(http_rate_per_s=10_000)),
+        RetryPolicy(2, 0.01, 0.02),
+        SystemClock(),
+        lambda: 0.5,
+        lambda _wait_s, _why: None,
+    )
+    try:
+        yield GenesysDirectory(rest)
+    finally:
+        await rest.close()
 
 
 async def test_names_are_found_whatever_their_case_and_nothing_that_only_begins_so():
@@ -151,6 +173,28 @@ async def test_what_agents_serve_is_found_with_the_participant_who_serves_it():
             assert await asked.served_by(one.interaction_id, one.user_id)
         someone_else = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
         assert await asked.served_by(served[0].interaction_id, someone_else) is None
+
+
+@pytest.mark.parametrize("order", [("u-1", "u-2"), ("u-2", "u-1")])
+async def test_each_of_two_agents_in_a_conversation_is_found(order: tuple[str, str]):
+    rows = [
+        {"conversationId": "c-1", "metric": "oInteracting", "queueId": "q-1", "userId": user}
+        for user in order
+    ]
+    async with VendorServer() as server, directory_of(server) as asked:
+        server.standing[ACTIVITY] = answer(200, {"results": [{"entities": rows}]})
+        assert {one.user_id for one in await asked.connected("q-1")} == {"u-1", "u-2"}
+        assert [one.user_id for one in await asked.held_by("u-1")] == ["u-1"]
+
+
+async def test_what_waits_is_listed_once_though_two_users_are_rung_for_it():
+    rows = [
+        {"conversationId": "c-1", "metric": "oWaiting", "queueId": "q-1", "userId": user}
+        for user in ("u-1", "u-2")
+    ]
+    async with VendorServer() as server, directory_of(server) as asked:
+        server.standing[ACTIVITY] = answer(200, {"results": [{"entities": rows}]})
+        assert [one.user_id for one in await asked.waiting("q-1")] == [None]
 
 
 async def test_what_is_not_shown_is_served_by_an_empty_name():
