@@ -14,6 +14,7 @@ from runner.core.manifest.destinations import DestinationLimits, DestinationTabl
 from runner.core.manifest.model import Manifest, QueueSelection
 from runner.core.manifest.queue_selection import (
     SERVED_NO_MORE,
+    Listing,
     Selected,
     Waiting,
     address,
@@ -23,6 +24,7 @@ from runner.core.manifest.queue_selection import (
 )
 from runner.core.number_text import counted
 from runner.core.records.row_codec import ROW
+from runner.core.timestamps import timestamp
 from runner.core.transfer.lookup_verdict import FoundAt
 from runner.core.transfer.rows import TransferRow
 from runner.ports import Directory
@@ -186,9 +188,9 @@ async def resolve_names(
 
     for selection, by_id in zip(staging.selections, selections, strict=True):
         listed = await _listed(directory, by_id)
-        took = select_waiting(by_id, listed, now=now, is_listed=is_listed)
+        took = select_waiting(by_id, listed.rows, now=now, is_listed=is_listed)
         took, places = await _still_found(directory, selection, by_id, took)
-        chosen.append((selection, took))
+        chosen.append((selection, replace(took, since_s=listed.since_s)))
         uri = addresses[selection.destination_uri]
         for interaction_id, at in places.items():
             rows[interaction_id] = _row(selection, interaction_id, uri, at)
@@ -258,7 +260,7 @@ def _few(ids: Sequence[str], most: int = 5) -> str:
     return ", ".join(ids[:most]) + more
 
 
-async def _listed(directory: Directory, by_id: QueueSelection) -> Sequence[Waiting]:
+async def _listed(directory: Directory, by_id: QueueSelection) -> Listing:
     """Return what a selection chooses from; it names everything by id."""
     if by_id.queue is None:
         return await directory.held_by(by_id.held_by or "")
@@ -318,4 +320,6 @@ def _counts(selection: QueueSelection, chosen: Selected) -> str:
     left = [f"{count:,} {reason}" for reason, count in sorted(chosen.left_out.items())]
     without = f", left out: {', '.join(left)}" if left else ""
     where = f"user {selection.held_by}" if selection.queue is None else f"queue {selection.queue}"
-    return f"{where}: {len(chosen.taken):,} selected{without}"
+    day = "" if chosen.since_s is None else timestamp(chosen.since_s)[:10]
+    among = f" of those that began since {day}" if day else ""
+    return f"{where}: {len(chosen.taken):,} selected{among}{without}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from runner.core.frozen import frozen
-from runner.core.manifest.queue_selection import Waiting
+from runner.core.manifest.queue_selection import Listing
 from runner.core.pacing.destinations import Figures
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import GatewayNote, Reply, Request
@@ -146,13 +146,13 @@ class Directory(Protocol):
         Raises `GatewayError` if it cannot be asked.
         """
 
-    async def waiting(self, queue_id: str) -> Sequence[Waiting]:
-        """Return what waits in a queue now; an interaction may come twice. Raises `GatewayError`."""
+    async def waiting(self, queue_id: str) -> Listing:
+        """Return what waits in a queue now. Raises `GatewayError`."""
 
-    async def connected(self, queue_id: str) -> Sequence[Waiting]:
+    async def connected(self, queue_id: str) -> Listing:
         """Return what came by a queue and is being served now: a row for each user who does."""
 
-    async def held_by(self, user_id: str) -> Sequence[Waiting]:
+    async def held_by(self, user_id: str) -> Listing:
         """Return what a user serves now, whatever queue it came by. Raises `GatewayError`."""
 
     async def served_by(self, interaction_id: str, user_id: str) -> str | None:

@@ -19,7 +19,7 @@ from runner.app.name_resolution import (
 from runner.app.plan_file import row_digest
 from runner.core.errors import ManifestInvalid
 from runner.core.manifest.model import Environment, GatewayConstraints, Manifest, Policy
-from runner.core.manifest.queue_selection import Waiting
+from runner.core.manifest.queue_selection import Listing, Waiting
 from runner.core.transfer.lookup_verdict import FoundAt
 from runner.core.transfer.rows import TransferRow
 from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
@@ -45,26 +45,28 @@ class FakeDirectory:
     served: dict[str, list[Waiting]] = field(default_factory=dict)
     serving: dict[tuple[str, str], str] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    since_s: float | None = None
 
     async def ids_of(self, kind: str, name: str) -> Sequence[str]:
         """Return the prepared answer."""
         self.asked.append((kind, name))
         return self.ids.get((kind, name), [])
 
-    async def waiting(self, queue_id: str) -> Sequence[Waiting]:
+    async def waiting(self, queue_id: str) -> Listing:
         """Return the prepared answer."""
         self.asked.append(("waiting", queue_id))
-        return self.queues.get(queue_id, [])
+        return Listing(self.queues.get(queue_id, []), self.since_s)
 
-    async def connected(self, queue_id: str) -> Sequence[Waiting]:
+    async def connected(self, queue_id: str) -> Listing:
         """Return the prepared answer."""
         self.asked.append(("connected", queue_id))
-        return self.served.get(queue_id, [])
+        return Listing(self.served.get(queue_id, []))
 
-    async def held_by(self, user_id: str) -> Sequence[Waiting]:
+    async def held_by(self, user_id: str) -> Listing:
         """Return the prepared answer."""
         self.asked.append(("held_by", user_id))
-        return [one for each in self.served.values() for one in each if one.user_id == user_id]
+        served = [one for each in self.served.values() for one in each]
+        return Listing([one for one in served if one.user_id == user_id])
 
     async def served_by(self, interaction_id: str, user_id: str) -> str | None:
         """Return the prepared answer."""
@@ -131,6 +133,16 @@ def test_a_selection_becomes_rows_behind_those_that_are_listed(staging: Staging)
         "queue Billing Old: 2 selected, left out: 1 beyond the limit, "
         "1 listed in the manifest already; "
         f"queue {OLD}: 1 selected, left out: 3 listed in the manifest already"
+    )
+
+
+def test_how_far_back_a_directory_looked_is_said(staging: Staging):
+    staging.select(selection(queue=OLD, destination_uri=f"genesys://queue/{NEW}"))
+    waiting = [Waiting("i1", "email"), Waiting("i2", "chat")]
+    directory = FakeDirectory(queues={OLD: waiting}, since_s=1_780_000_000.0)
+    assert found_in(staging, directory).explanation == (
+        f"queue {OLD}: 1 selected of those that began since 2026-05-28, left out: 1 of another"
+        " media type"
     )
 
 

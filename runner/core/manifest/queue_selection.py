@@ -46,14 +46,26 @@ class Waiting:
 
 
 @frozen
+class Listing:
+    """What a directory found; an interaction may come twice.
+
+    `since_s`: it saw only those that began since then (seconds since the epoch); None: all.
+    """
+
+    rows: Sequence[Waiting]
+    since_s: float | None = None
+
+
+@frozen
 class Selected:
     """The interactions that a selection takes, longest waiting first; counts of the others by reason.
 
-    An interaction that several users are serving has a row of each.
+    An interaction that several users are serving has a row of each. `since_s` is that of the listing.
     """
 
     taken: tuple[Waiting, ...]
     left_out: Mapping[str, int]
+    since_s: float | None = None
 
 
 def select_waiting(

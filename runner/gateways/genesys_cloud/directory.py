@@ -21,7 +21,7 @@ from urllib.parse import quote, urlencode
 
 from runner.core.errors import GatewayError
 from runner.core.frozen import frozen
-from runner.core.manifest.queue_selection import Waiting
+from runner.core.manifest.queue_selection import Listing, Waiting
 from runner.core.transfer.message import SERVER_TEXT_LIMIT, harmless
 from runner.gateways.genesys_cloud.protocol.conversation import find_served_by
 from runner.gateways.genesys_cloud.rest import GenesysRest
@@ -39,8 +39,14 @@ MOST_HITS = 100_000
 MOST_READINGS = 4
 """The most readings of all pages, if each shows further conversations."""
 
-DAYS_BACK = 31
+INTERVAL = timedelta(days=31)
 """The longest interval that the details query accepts."""
+
+LEAST_INTERVALS = 6
+"""How many are read at least: an e-mail may wait for months, and few others began with it."""
+
+MOST_INTERVALS = 18
+"""How many are read at most: the platform searches a year and a half back."""
 
 _MEDIA_TYPES = {"voice": "call"}
 """Analytics calls them "voice"; the other media types have the manifest's names."""
@@ -67,20 +73,21 @@ class GenesysDirectory:
                     ids[_text(entity, "id")] = None
         return tuple(ids)
 
-    async def waiting(self, queue_id: str) -> Sequence[Waiting]:
+    async def waiting(self, queue_id: str) -> Listing:
         """Return what waits in a queue now: from the observations, else from the records."""
         found = await self._all_of(_Query("queueId", queue_id, "oWaiting", "acd"))
-        return list({one.interaction_id: replace(one, user_id=None) for one in found}.values())
+        rows = {one.interaction_id: replace(one, user_id=None) for one in found.rows}
+        return replace(found, rows=list(rows.values()))
 
-    async def connected(self, queue_id: str) -> Sequence[Waiting]:
+    async def connected(self, queue_id: str) -> Listing:
         """Return what came through a queue and is being served: a row for each user who does."""
         found = await self._all_of(_Query("queueId", queue_id, "oInteracting", "agent"))
-        return [one for one in found if one.user_id is not None]
+        return replace(found, rows=[one for one in found.rows if one.user_id is not None])
 
-    async def held_by(self, user_id: str) -> Sequence[Waiting]:
+    async def held_by(self, user_id: str) -> Listing:
         """Return what a user serves now, whatever queue it came by; by no queue too."""
         found = await self._all_of(_Query("userId", user_id, "oInteracting"))
-        return [one for one in found if one.user_id == user_id]
+        return replace(found, rows=[one for one in found.rows if one.user_id == user_id])
 
     async def served_by(self, interaction_id: str, user_id: str) -> str | None:
         """Return the participant id of a user who serves a conversation; None: no longer.
@@ -104,22 +111,23 @@ class GenesysDirectory:
         (participant_id,) = await self._rest.retrying_client.ask(request, read)
         return participant_id
 
-    async def _all_of(self, query: _Query) -> Sequence[Waiting]:
+    async def _all_of(self, query: _Query) -> Listing:
         """Return all conversations asked for: from the observations, completed by the records.
 
-        Raises `GatewayError`, with the numbers, if some are missing from both.
+        From the records alone, only those that they go back to. Raises `GatewayError`, with the
+        numbers, if some are missing from both.
         """
         try:
             observed, expected = await self._observed_all(query)
         except GatewayError as refused:
             try:
-                return await _read_until_stable(lambda: self._recorded(query))
+                return await self._recorded_all(query)
             except GatewayError:
                 raise refused from None
         if expected is None:
-            return observed
+            return Listing(observed)
         try:
-            recorded = await _read_until_stable(lambda: self._recorded(query))
+            recorded = (await self._recorded_all(query)).rows
         except GatewayError as refused:
             shown = _interactions(observed)
             raise self._incomplete(query, shown, expected, refused.what) from refused
@@ -129,7 +137,7 @@ class GenesysDirectory:
             _, expected = await self._observed_all(query)  # some may have left meanwhile
             if expected is not None and shown < expected:
                 raise self._incomplete(query, shown, expected, "the records lack some too")
-        return list(found.values())
+        return Listing(list(found.values()))
 
     async def _observed_all(self, query: _Query) -> tuple[list[Waiting], int | None]:
         """Return what the observations show, and the true number if they do not show all.
@@ -212,13 +220,26 @@ class GenesysDirectory:
             if len(rows) < PAGE_SIZE:
                 return
 
-    async def _recorded(self, query: _Query) -> AsyncIterator[Waiting]:
+    async def _recorded_all(self, query: _Query) -> Listing:
+        """Return what the records show: as far back as they are likely to show any."""
+        end, found = datetime.fromtimestamp(self._now(), UTC), list[Waiting]()
+        for number in range(1, MOST_INTERVALS + 1):
+            begin = end - INTERVAL
+            rows = await _read_until_stable(partial(self._recorded, query, begin, end))
+            found += rows
+            end = begin
+            if number >= LEAST_INTERVALS and not rows:
+                break
+        return Listing(list({_key(one): one for one in found}.values()), end.timestamp())
+
+    async def _recorded(
+        self, query: _Query, begin: datetime, end: datetime
+    ) -> AsyncIterator[Waiting]:
         """Yield the results of the details query: conversations with an open segment in the queue.
 
         An interval with more results than the platform returns is halved, down to a day.
         """
-        now = datetime.fromtimestamp(self._now(), UTC)
-        intervals = [(now - timedelta(days=DAYS_BACK), now)]
+        intervals = [(begin, end)]
         while intervals:
             begin, end = intervals.pop()
             first = await self._details(query, begin, end, 1)

@@ -5,11 +5,14 @@ What that one does not show is asked of literal answers.
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -36,6 +39,7 @@ from tests.gateways.harness import environment_of
 
 EDGE = GatewayConstraints("edge", 2048, ("opus",), 30)
 ACTIVITY = "POST /api/v2/analytics/conversations/activity/query"
+RECORDS = "POST /api/v2/analytics/conversations/details/query"
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -101,7 +105,7 @@ async def test_a_name_of_several_has_all_their_ids():
 
 async def listed(asked: GenesysDirectory, name: str) -> list[Waiting]:
     (queue_id,) = await asked.ids_of("queue", name)
-    return list(await asked.waiting(queue_id))
+    return list((await asked.waiting(queue_id)).rows)
 
 
 async def test_everybody_who_waits_is_found_over_many_pages_with_age_and_media_type():
@@ -128,6 +132,43 @@ async def test_without_the_right_to_observe_queues_the_records_tell():
             seen.append(sorted((one.interaction_id, one.media_type) for one in found))
     assert len(seen[0]) == 120
     assert seen[0] == seen[1]
+
+
+def recorded(conversation_id: str) -> Any:
+    """Return a page of the records with one e-mail that waits in queue q-1."""
+    segment = {"queueId": "q-1", "segmentType": "interact"}
+    session = {"mediaType": "email", "segments": [segment]}
+    waiting = {"purpose": "acd", "sessions": [session]}
+    return {"conversations": [{"conversationId": conversation_id, "participants": [waiting]}]}
+
+
+@pytest.mark.parametrize(
+    ("months", "read"),
+    [({0}, 6), ({0, 4}, 6), ({5, 6, 7}, 9), (set(range(30)), 18)],
+    ids=["most", "long ago", "as long as some are found", "as far back as the platform searches"],
+)
+async def test_the_records_are_read_back_month_by_month(months: set[int], read: int):
+    async with VendorServer() as server, directory_of(server) as asked:
+        server.standing[ACTIVITY] = answer(403, {"code": "missing.permissions"})
+        empty = answer(200, {"totalHits": 0})
+        pages = (answer(200, recorded(f"c-{n}")) if n in months else empty for n in range(30))
+        server.script(RECORDS, *pages)
+        found = await asked.waiting("q-1")
+        requests = server.asked(RECORDS.removeprefix("POST "))
+    intervals = [json.loads(each.body)["interval"].split("/") for each in requests]
+    spans = [(datetime.fromisoformat(a), datetime.fromisoformat(b)) for a, b in intervals]
+    assert {one.interaction_id for one in found.rows} == {f"c-{n}" for n in months if n < read}
+    assert len(spans) == read
+    assert all(end - begin == timedelta(days=31) for begin, end in spans)
+    assert all(later[0] == earlier[1] for later, earlier in pairwise(spans))
+    assert found.since_s is not None
+    assert int(found.since_s) == spans[-1][0].timestamp()
+
+
+async def test_what_is_seen_now_goes_back_without_end():
+    async with directory(waiting={"Q": 1}) as asked:
+        (queue_id,) = await asked.ids_of("queue", "Q")
+        assert (await asked.waiting(queue_id)).since_s is None
 
 
 async def test_without_any_right_the_error_names_what_is_missing():
@@ -165,8 +206,8 @@ async def test_deleted_and_inactive_users_make_no_name_ambiguous():
 async def test_what_agents_serve_is_found_with_the_participant_who_serves_it():
     async with directory(served={"Q": 3}, waiting={"Q": 2}) as asked:
         (queue_id,) = await asked.ids_of("queue", "Q")
-        assert len(await asked.waiting(queue_id)) == 2
-        served = await asked.connected(queue_id)
+        assert len((await asked.waiting(queue_id)).rows) == 2
+        served = (await asked.connected(queue_id)).rows
         assert len(served) == 3
         for one in served:
             assert one.user_id is not None
@@ -183,8 +224,8 @@ async def test_each_of_two_agents_in_a_conversation_is_found(order: tuple[str, s
     ]
     async with VendorServer() as server, directory_of(server) as asked:
         server.standing[ACTIVITY] = answer(200, {"results": [{"entities": rows}]})
-        assert {one.user_id for one in await asked.connected("q-1")} == {"u-1", "u-2"}
-        assert [one.user_id for one in await asked.held_by("u-1")] == ["u-1"]
+        assert {one.user_id for one in (await asked.connected("q-1")).rows} == {"u-1", "u-2"}
+        assert [one.user_id for one in (await asked.held_by("u-1")).rows] == ["u-1"]
 
 
 async def test_what_waits_is_listed_once_though_two_users_are_rung_for_it():
@@ -194,7 +235,7 @@ async def test_what_waits_is_listed_once_though_two_users_are_rung_for_it():
     ]
     async with VendorServer() as server, directory_of(server) as asked:
         server.standing[ACTIVITY] = answer(200, {"results": [{"entities": rows}]})
-        assert [one.user_id for one in await asked.waiting("q-1")] == [None]
+        assert [one.user_id for one in (await asked.waiting("q-1")).rows] == [None]
 
 
 async def test_what_is_not_shown_is_served_by_an_empty_name():
@@ -231,5 +272,5 @@ async def test_what_an_agent_holds_is_found_over_all_queues():
         ) as asked:
             (user_id,) = await asked.ids_of("user", "an agent")
             (other,) = await asked.ids_of("user", "Bob")
-            assert len(await asked.held_by(user_id)) == 5
-            assert await asked.held_by(other) == []
+            assert len((await asked.held_by(user_id)).rows) == 5
+            assert (await asked.held_by(other)).rows == []
