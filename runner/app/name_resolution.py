@@ -25,6 +25,7 @@ from runner.core.manifest.queue_selection import (
 from runner.core.number_text import counted
 from runner.core.records.row_codec import ROW
 from runner.core.timestamps import timestamp
+from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.lookup_verdict import FoundAt
 from runner.core.transfer.rows import TransferRow
 from runner.ports import Directory
@@ -234,11 +235,10 @@ class _NameResolver:
             ("language", "language", selection.language),
         )
         ids = {
-            field: await self.id_of(kind, name, selection.source)
+            field: canonical_interaction(await self.id_of(kind, name, selection.source))
             for field, kind, name in named
             if name is not None
         }
-        ids |= {field: found.lower() for field, found in ids.items() if field != "queue"}
         return replace(selection, **ids)  # type: ignore[arg-type]  # of texts
 
 

@@ -309,6 +309,14 @@ def test_skill_language_and_agent_are_compared_by_their_ids(staging: Staging):
     )
 
 
+def test_a_queue_by_an_id_in_capitals_is_asked_for_as_the_gateway_spells_it(staging: Staging):
+    staging.select(selection(queue=OLD.upper(), destination_uri=f"genesys://queue/{NEW}"))
+    directory = FakeDirectory(queues={OLD: [Waiting("i1", "call")]})
+    found = found_in(staging, directory)
+    assert places(staging) == {"i1": FoundAt(f"genesys://queue/{OLD}", OLD.upper())}
+    assert found.explanation == f"queue {OLD.upper()}: 1 selected"
+
+
 def test_a_skill_that_there_is_not_is_a_problem_with_its_place(staging: Staging):
     staging.select(selection(queue=OLD, skill="Invoces", destination_uri=f"genesys://queue/{NEW}"))
     with pytest.raises(ManifestInvalid) as refused:

@@ -22,6 +22,7 @@ from urllib.parse import quote, urlencode
 from runner.core.errors import GatewayError
 from runner.core.frozen import frozen
 from runner.core.manifest.queue_selection import Listing, Waiting
+from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.message import SERVER_TEXT_LIMIT, harmless
 from runner.gateways.genesys_cloud.protocol.conversation import find_served_by
 from runner.gateways.genesys_cloud.rest import GenesysRest
@@ -409,7 +410,6 @@ def _all(*predicates: Mapping[str, str]) -> Mapping[str, Any]:
 def _waiting(row: Mapping[str, Any], since: object, user_id: object) -> Waiting:
     """Return what a row says of a conversation, or a segment with its session and conversation."""
     named = _text(row, "mediaType") or "unknown"
-    skills = row.get("requestedRoutingSkillIds")
     priority = row.get("routingPriority")
     return Waiting(
         _text(row, "conversationId"),
@@ -419,9 +419,16 @@ def _waiting(row: Mapping[str, Any], since: object, user_id: object) -> Waiting:
         direction=_text(row, "direction") or None,
         address_from=_text(row, "addressFrom") or None,
         address_to=_text(row, "addressTo") or None,
-        skill_ids=tuple(str(one).lower() for one in skills) if isinstance(skills, list) else (),
-        language_id=_text(row, "requestedLanguageId").lower() or None,
+        skill_ids=_ids(row.get("requestedRoutingSkillIds")),
+        language_id=canonical_interaction(_text(row, "requestedLanguageId")) or None,
         priority=priority if isinstance(priority, int) else None,
+    )
+
+
+def _ids(found: object) -> tuple[str, ...]:
+    """Return the ids in a list as they are compared; an absent list is empty."""
+    return (
+        tuple(canonical_interaction(str(one)) for one in found) if isinstance(found, list) else ()
     )
 
 
