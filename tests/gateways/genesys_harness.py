@@ -41,9 +41,12 @@ def failed(state: str = "Failed", **fields: Any) -> Any:
     return {**WAITING, "recentTransfers": [transfer]}
 
 
-def command(seen: Interaction, to: str = TO_QUEUE, message_id: str = "m-1") -> Request:
+def command(
+    seen: Interaction, to: str = TO_QUEUE, message_id: str = "m-1", interaction_id: str = "c-1"
+) -> Request:
     """Return a command as the engine would have it."""
-    return Request(message_id, build_command(Draft(message_id, "c-1", to, MEDIA, AT, seen)))
+    draft = Draft(message_id, interaction_id, to, MEDIA, AT, seen)
+    return Request(message_id, build_command(draft))
 
 
 class Stage:

@@ -30,7 +30,10 @@ ANSWER_GRACE_S = 1.0
 
 
 class ConversationObserver:
-    """Passes observations to `moves`. `spelled`: the manifest's places, by their lower-case form."""
+    """Passes observations to `moves`. `spelled`: the manifest's places, by their lower-case form.
+
+    Ids of conversations are canonical.
+    """
 
     def __init__(
         self,

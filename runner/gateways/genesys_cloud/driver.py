@@ -10,6 +10,7 @@ import httpx
 
 from runner.core.manifest.model import Environment, Policy, RetryPolicy
 from runner.core.pacing.destinations import Figures
+from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import GatewayNote, Reply, Request
 from runner.gateways.genesys_cloud.capacity import DestinationObserver
@@ -182,9 +183,10 @@ class GenesysCloud:
         Raises `LookUpFailed` when the retries are used up or the answer is unreadable,
         `GatewayError` when no look-up can succeed.
         """
-        in_doubt = self._moves.knows(interaction_id)
+        conversation_id = canonical_interaction(interaction_id)
+        in_doubt = self._moves.knows(conversation_id)
         priority = Priority.RECONCILIATION if in_doubt else Priority.PREFLIGHT
-        reading = await self._observer.read(interaction_id, priority)
+        reading = await self._observer.read(conversation_id, priority)
         self._moves.looked_up(reading)
         session, uri = self._supervisor.session, reading.interaction.destination_uri
         if session is not None and uri is not None and (topic := topic_of(uri)) is not None:

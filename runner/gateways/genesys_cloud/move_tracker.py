@@ -56,7 +56,8 @@ class Move:
 class MoveTracker:
     """Matches observations of conversations to commands, and reports their outcomes.
 
-    A move is remembered until its outcome is known, even after its time-out.
+    A move is remembered until its outcome is known, even after its time-out. Ids of conversations are
+    canonical.
     """
 
     def __init__(self, report: Callable[[Reply], None]) -> None:

@@ -12,6 +12,7 @@ import httpx
 from runner.core.errors import GatewayError
 from runner.core.manifest.media import MediaMatrix
 from runner.core.timestamps import timestamp
+from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.lookup_verdict import PARTICIPANT, judge_lookup
 from runner.core.transfer.message import Draft, GatewayNote, Unfit, harmless
 from runner.gateways.genesys_cloud.permissions import SUBJECT_PATH
@@ -94,7 +95,7 @@ class RoundTrip:
 
         Raises `GatewayError` if the platform cannot be reached or observed; then nothing was moved.
         """
-        self._conversation_id = conversation_id
+        self._conversation_id = canonical_interaction(conversation_id)
         self._say("looking it up")
         await self._ask_subject()
         body, before = await self._read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -66,6 +67,25 @@ async def test_places_are_told_as_the_manifest_writes_them():
     async with staged([shouted]) as stage:
         stage.server.conversations["c-1"] = MOVED
         assert (await stage.gateway.look_up("c-1")).destination_uri == shouted
+
+
+SHOUTED = "3F2504E0-4F89-41D3-9A0C-0305E82C3301"
+"""A conversation's id as a manifest may write it; the platform writes it in lower case."""
+
+
+@pytest.mark.parametrize("spell", [str.lower, str.upper])
+async def test_an_id_in_capitals_is_that_of_the_same_conversation(spell: Callable[[str], str]):
+    """The platform looks ids up exactly; what it shows may be in capitals too."""
+    waiting = {**WAITING, "id": spell(SHOUTED)}
+    async with staged() as stage:
+        stage.server.conversations[SHOUTED.lower()] = waiting
+        seen = await stage.gateway.look_up(SHOUTED)
+        assert seen.state == "queued"
+        await stage.gateway.submit(command(seen, interaction_id=SHOUTED))
+        await stage.tell({**MOVED, "id": spell(SHOUTED)})
+        reply = await stage.clock.through(stage.listener.until("replied"), step_s=0.1)
+        assert reply.status == "transfer_initiated"
+        assert f"/conversations/{SHOUTED.lower()}/participants/" in stage.posts[0].path
 
 
 async def test_an_event_confirms_a_command_and_no_further_request_is_made():

@@ -35,9 +35,9 @@ class Probe:
     findings: Findings
     said: list[str] = field(default_factory=list)
 
-    async def run(self, to: str = TO_QUEUE) -> None:
+    async def run(self, conversation_id: str = "c-1", to: str = TO_QUEUE) -> None:
         """Run it to its end."""
-        await self.clock.through(self.trip.run("c-1", to))
+        await self.clock.through(self.trip.run(conversation_id, to))
 
 
 @asynccontextmanager
@@ -105,3 +105,14 @@ async def test_a_probe_that_is_cancelled_once_it_arrived_says_that_it_is_not_bac
 
 def has_arrived(findings: Findings) -> bool:
     return findings.there is not None and findings.there.end is End.ARRIVED
+
+
+async def test_a_conversation_whose_id_is_in_capitals_is_probed():
+    shouted = "3F2504E0-4F89-41D3-9A0C-0305E82C3301"
+    async with probe() as probed:
+        conversations = probed.server.conversations
+        conversations[shouted.lower()] = {**WAITING, "id": shouted.lower()}
+        moved = {**MOVED, "id": shouted.lower()}
+        probed.server.posted = lambda _: conversations.update({shouted.lower(): moved})
+        await probed.run(shouted, TO_QUEUE.upper().replace("GENESYS://QUEUE", "genesys://queue"))
+    assert has_arrived(probed.findings)

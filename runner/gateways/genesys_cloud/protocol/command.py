@@ -13,6 +13,7 @@ import orjson
 from runner.core.frozen import frozen
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.queue_selection import is_id
+from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.lookup_verdict import PARTICIPANT
 from runner.core.transfer.message import Draft, Message, Unfit
 
@@ -35,7 +36,7 @@ class Command:
     """One delivery: a `body` to post to a `path`."""
 
     message_id: str
-    conversation_id: str
+    conversation_id: str  # canonical: the platform looks ids up exactly
     destination_uri: str
     path: str
     body: Mapping[str, Any]
@@ -62,7 +63,8 @@ def build_command(draft: Draft) -> Message:
         "timestamp": draft.timestamp,
         "media_matrix": draft.media.to_json(),  # for the record: the platform takes none
     }
-    command = Command(draft.message_id, draft.interaction_id, draft.destination_uri, path, body)
+    conversation_id = canonical_interaction(draft.interaction_id)
+    command = Command(draft.message_id, conversation_id, draft.destination_uri, path, body)
     return Message(orjson.dumps(record).decode(), command)
 
 
@@ -115,9 +117,8 @@ def _request(draft: Draft) -> tuple[str, Mapping[str, Any]]:
             "it is with no queue and no agent, so no participant can be replaced: "
             "it may be in a flow, or at an outside number"
         )
-    conversation, participant = (
-        quote(text, safe="") for text in (draft.interaction_id, handles[PARTICIPANT])
-    )
+    conversation = quote(canonical_interaction(draft.interaction_id), safe="")
+    participant = quote(handles[PARTICIPANT], safe="")
     start = f"/api/v2/conversations/{conversation}/participants/{participant}"
     uri = draft.destination_uri
     if uri.startswith(QUEUE):

@@ -12,6 +12,7 @@ from typing import Any
 
 from runner.core.frozen import frozen
 from runner.core.manifest.queue_selection import is_id
+from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.lookup_verdict import PARTICIPANT, Arrival, Interaction
 from runner.gateways.genesys_cloud.protocol.command import CALLBACK, queue_uri, user_uri
 
@@ -122,7 +123,7 @@ def read_conversation(
     """Read the body of the conversation that was asked for; None if it is unreadable."""
     try:
         fields = _mapping(body)
-        if fields.get("id") != conversation_id:
+        if canonical_interaction(_id(fields, "id")) != canonical_interaction(conversation_id):
             return None
         participants = [_participant(each) for each in _list(fields, "participants")]
         arrivals, setbacks = _transfers(fields)

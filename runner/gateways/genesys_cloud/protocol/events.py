@@ -6,6 +6,7 @@ from enum import Enum, auto
 
 from runner.core.frozen import frozen
 from runner.core.lenient_json import decode_json
+from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.message import GatewayNote, harmless
 from runner.gateways.genesys_cloud.protocol.observations import Observation, read_observation
 
@@ -29,7 +30,7 @@ class Signal(Enum):
 
 @frozen
 class Changed:
-    """A conversation changed; `body` is its new state."""
+    """A conversation changed; `body` is its new state, `conversation_id` the canonical id."""
 
     conversation_id: str
     body: dict[str, object]
@@ -64,7 +65,7 @@ def _changed(topic: str, body: object) -> Changed | None:
     if topic.endswith(_CONVERSATIONS) and isinstance(body, dict):
         conversation_id = body.get("id")
         if isinstance(conversation_id, str) and conversation_id:
-            return Changed(conversation_id, body)
+            return Changed(canonical_interaction(conversation_id), body)
     return None
 
 

@@ -37,6 +37,12 @@ def test_a_change_names_its_conversation(kind: str):
     assert read_frame(frame(kind, body)) == Changed("c-1", body)
 
 
+def test_a_change_names_its_conversation_in_lower_case():
+    body: dict[str, object] = {"id": "3F2504E0-4F89-41D3-9A0C-0305E82C3301", "participants": []}
+    change = read_frame(frame("v2.users.u.conversations", body))
+    assert change == Changed("3f2504e0-4f89-41d3-9a0c-0305e82c3301", body)
+
+
 @pytest.mark.parametrize(
     ("odd", "why"),
     [
