@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.doubt_evidence import Baseline, was_moved_by_others
 from runner.core.transfer.message import Reply
 from runner.core.transfer.states import Event
@@ -36,11 +37,11 @@ class Move:
         """Whether the last observation shows it on its way: a ringing leg, a pending command."""
         if self.before is None or self.latest is None or self.is_reported:
             return False
-        places = {self.command.destination_uri, None}
+        uri = self.command.destination_uri
         known = {each.id for each in self.before.interaction.arrivals}
         return any(
             not each.is_done and not each.by_user and each.id not in known
-            and each.destination_uri in places
+            and (each.destination_uri is None or same_destination(each.destination_uri, uri))
             for each in self.latest.interaction.arrivals
         )  # fmt: skip
 

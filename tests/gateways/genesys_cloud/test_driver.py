@@ -13,7 +13,7 @@ from runner.core.transfer.lookup_verdict import Arrival, Interaction
 from runner.core.transfer.message import Reply
 from runner.core.transfer.states import Event
 from tests.fakes.turns import until
-from tests.fakes.vendor_server import DATE_S
+from tests.fakes.vendor_server import DATE_S, participant
 from tests.fakes.wire_server import Reaction, answer
 from tests.gateways.genesys_harness import (
     MOVED,
@@ -27,6 +27,7 @@ from tests.gateways.genesys_harness import (
     staged,
 )
 
+USER_IN_CAPITALS = USER.replace("3", "A")
 REPLACE = "POST /api/v2/conversations/"
 
 
@@ -86,6 +87,18 @@ async def test_an_id_in_capitals_is_that_of_the_same_conversation(spell: Callabl
         reply = await stage.clock.through(stage.listener.until("replied"), step_s=0.1)
         assert reply.status == "transfer_initiated"
         assert f"/conversations/{SHOUTED.lower()}/participants/" in stage.posts[0].path
+
+
+async def test_a_command_is_under_way_however_its_destination_is_written():
+    """A batch may write one queue in two ways; what is seen is spelled in one of them."""
+    shouted = TO_USER.replace(USER, USER_IN_CAPITALS)
+    quiet = shouted.replace(USER_IN_CAPITALS, USER_IN_CAPITALS.lower())
+    ringing = participant("agent", "p-2", userId=USER_IN_CAPITALS.lower(), state="alerting")
+    async with staged([shouted, quiet]) as stage:
+        await stage.submit(shouted)
+        await stage.show({**WAITING, "participants": [*WAITING["participants"], ringing]})
+        await stage.clock.advance(20)
+        assert stage.listener.all("replied") == []
 
 
 async def test_an_event_confirms_a_command_and_no_further_request_is_made():

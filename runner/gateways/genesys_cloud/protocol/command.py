@@ -104,10 +104,15 @@ def user_uri(user_id: str) -> str:
 def topic_of(destination_uri: str) -> str | None:
     """Return the topic with the events of a destination's conversations; None: there is none."""
     for start, kind in ((QUEUE, "routing.queues"), (_USER, "users")):
-        entity_id = unquote(destination_uri.removeprefix(start))
+        entity_id = _id_in(destination_uri, start)
         if destination_uri.startswith(start) and is_id(entity_id):
             return f"v2.{kind}.{entity_id}.conversations"
     return None
+
+
+def _id_in(destination_uri: str, start: str) -> str:
+    """Return the id of a queue or user as the platform spells it: UUIDs in lower case."""
+    return canonical_interaction(unquote(destination_uri.removeprefix(start)))
 
 
 def _request(draft: Draft) -> tuple[str, Mapping[str, Any]]:
@@ -122,11 +127,9 @@ def _request(draft: Draft) -> tuple[str, Mapping[str, Any]]:
     start = f"/api/v2/conversations/{conversation}/participants/{participant}"
     uri = draft.destination_uri
     if uri.startswith(QUEUE):
-        queue_id = unquote(uri.removeprefix(QUEUE))
-        return f"{start}/replace/queue", {"queueId": queue_id, **_UNATTENDED}
+        return f"{start}/replace/queue", {"queueId": _id_in(uri, QUEUE), **_UNATTENDED}
     if uri.startswith(_USER):
-        user_id = unquote(uri.removeprefix(_USER))
-        return f"{start}/replace/agent", {"userId": user_id, **_UNATTENDED}
+        return f"{start}/replace/agent", {"userId": _id_in(uri, _USER), **_UNATTENDED}
     if not uri.startswith(_ADDRESSES):
         raise Unfit(f"the platform cannot transfer to {uri}; write a queue, a user, tel: or sip:")
     if CALLBACK in handles:

@@ -115,6 +115,26 @@ def test_whatever_the_ids_a_command_is_read_as_it_was_built(
     assert json.loads(command.content)["queueId"] == entity
 
 
+@pytest.mark.parametrize(("kind", "field"), [("queue", "queueId"), ("user", "userId")])
+def test_ids_go_out_in_lower_case_and_the_record_keeps_them_as_written(kind: str, field: str):
+    conversation, place = "3F2504E0-4F89-41D3-9A0C-0305E82C3301", QUEUE_ID.replace("2", "A")
+    message = build_command(
+        draft(f"genesys://{kind}/{place}", {"participant_id": "p-1"}, conversation)
+    )
+    command = command_of(message)
+    assert command.path.startswith(f"/api/v2/conversations/{conversation.lower()}/participants/")
+    assert command.body[field] == place.lower()
+    assert command.conversation_id == conversation.lower()
+    record = json.loads(message.text)
+    assert record["interaction_id"] == conversation
+    assert record["destination_uri"] == command.destination_uri == f"genesys://{kind}/{place}"
+
+
+def test_a_topic_names_its_queue_in_lower_case():
+    shouted = QUEUE_ID.replace("2", "A")
+    assert topic_of(queue_uri(shouted)) == f"v2.routing.queues.{shouted.lower()}.conversations"
+
+
 def test_queues_and_users_have_topics():
     assert topic_of(queue_uri(QUEUE_ID)) == f"v2.routing.queues.{QUEUE_ID}.conversations"
     assert topic_of(user_uri(QUEUE_ID)) == f"v2.users.{QUEUE_ID}.conversations"
