@@ -76,26 +76,29 @@ class GenesysDirectory:
 
     async def waiting(self, queue_id: str) -> Listing:
         """Return what waits in a queue now: from the observations, else from the records."""
-        found = await self._all_of(_Query("queueId", queue_id, "oWaiting", "acd"))
+        by_id = canonical_interaction(queue_id)
+        found = await self._all_of(_Query("queueId", by_id, "oWaiting", "acd"))
         rows = {one.interaction_id: replace(one, user_id=None) for one in found.rows}
         return replace(found, rows=list(rows.values()))
 
     async def connected(self, queue_id: str) -> Listing:
         """Return what came through a queue and is being served: a row for each user who does."""
-        found = await self._all_of(_Query("queueId", queue_id, "oInteracting", "agent"))
+        by_id = canonical_interaction(queue_id)
+        found = await self._all_of(_Query("queueId", by_id, "oInteracting", "agent"))
         return replace(found, rows=[one for one in found.rows if one.user_id is not None])
 
     async def held_by(self, user_id: str) -> Listing:
         """Return what a user serves now, whatever queue it came by; by no queue too."""
-        found = await self._all_of(_Query("userId", user_id, "oInteracting"))
-        return replace(found, rows=[one for one in found.rows if one.user_id == user_id])
+        by_id = canonical_interaction(user_id)
+        found = await self._all_of(_Query("userId", by_id, "oInteracting"))
+        return replace(found, rows=[one for one in found.rows if one.user_id == by_id])
 
     async def served_by(self, interaction_id: str, user_id: str) -> str | None:
         """Return the participant id of a user who serves a conversation; None: no longer.
 
         Empty: this client may not see it.
         """
-        path = f"/api/v2/conversations/{quote(interaction_id, safe='')}"
+        path = f"/api/v2/conversations/{quote(canonical_interaction(interaction_id), safe='')}"
         request = IdempotentRequest(path, thing="conversation", failure=GatewayError)
 
         def read(answer: Answer, place: Place) -> tuple[str | None] | None:
@@ -303,7 +306,7 @@ class _Query:
     """A query about a queue or a user: the observations' metric, and the participant's purpose."""
 
     dimension: str  # "queueId" | "userId"
-    value: str
+    value: str  # a canonical id
     metric: str
     purpose: str | None = None  # None: any
 
@@ -397,7 +400,8 @@ def _open_segments(
         user_id = participant.get("userId")
         for session in _objects(participant, "sessions"):
             for segment in _objects(session, "segments"):
-                found = {"queueId": segment.get("queueId"), "userId": user_id}[query.dimension]
+                held_by = {"userId": participant, "queueId": segment}[query.dimension]
+                found = canonical_interaction(_text(held_by, query.dimension))
                 is_open = found == query.value and segment.get("segmentEnd") is None
                 if is_open and query.purpose in {None, participant.get("purpose")}:
                     yield {**segment, **session}, segment.get("segmentStart"), user_id
@@ -412,10 +416,10 @@ def _waiting(row: Mapping[str, Any], since: object, user_id: object) -> Waiting:
     named = _text(row, "mediaType") or "unknown"
     priority = row.get("routingPriority")
     return Waiting(
-        _text(row, "conversationId"),
+        canonical_interaction(_text(row, "conversationId")),
         _MEDIA_TYPES.get(named, named),
         _moment(since),
-        user_id if isinstance(user_id, str) and user_id else None,
+        canonical_interaction(user_id) if isinstance(user_id, str) and user_id else None,
         direction=_text(row, "direction") or None,
         address_from=_text(row, "addressFrom") or None,
         address_to=_text(row, "addressTo") or None,

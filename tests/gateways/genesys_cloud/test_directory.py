@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
 from runner.simulator.genesys_cloud.routes import PERMISSIONS
 from runner.simulator.genesys_cloud.server import GenesysServer
 from runner.simulator.loopback_server import ServerOptions
-from tests.fakes.vendor_server import VendorServer
+from tests.fakes.vendor_server import VendorServer, conversation, participant
 from tests.fakes.wire_server import answer
 from tests.gateways.harness import environment_of
 
@@ -134,9 +134,9 @@ async def test_without_the_right_to_observe_queues_the_records_tell():
     assert seen[0] == seen[1]
 
 
-def recorded(conversation_id: str) -> Any:
-    """Return a page of the records with one e-mail that waits in queue q-1."""
-    segment = {"queueId": "q-1", "segmentType": "interact"}
+def recorded(conversation_id: str, queue_id: str = "q-1") -> Any:
+    """Return a page of the records with one e-mail that waits in a queue."""
+    segment = {"queueId": queue_id, "segmentType": "interact"}
     session = {"mediaType": "email", "segments": [segment]}
     waiting = {"purpose": "acd", "sessions": [session]}
     return {"conversations": [{"conversationId": conversation_id, "participants": [waiting]}]}
@@ -226,6 +226,31 @@ async def test_each_of_two_agents_in_a_conversation_is_found(order: tuple[str, s
         server.standing[ACTIVITY] = answer(200, {"results": [{"entities": rows}]})
         assert {one.user_id for one in (await asked.connected("q-1")).rows} == {"u-1", "u-2"}
         assert [one.user_id for one in (await asked.held_by("u-1")).rows] == ["u-1"]
+
+
+@pytest.mark.parametrize("spell", [str.lower, str.upper])
+async def test_ids_are_asked_for_in_lower_case_and_found_however_they_are_shown(
+    spell: Callable[[str], str],
+):
+    shouted = [f"{letter * 8}-4F89-41D3-9A0C-0305E82C3301" for letter in "ABC"]
+    conversation_id, queue_id, user_id = shouted
+    agent = participant("agent", "p-1", userId=spell(user_id))
+    row = {"conversationId": spell(conversation_id), "metric": "oInteracting"}
+    entities = [{**row, "queueId": spell(queue_id), "userId": spell(user_id)}]
+    async with VendorServer() as server, directory_of(server) as asked:
+        server.standing[ACTIVITY] = answer(200, {"results": [{"entities": entities}]})
+        held = conversation(spell(conversation_id), agent)
+        server.conversations[conversation_id.lower()] = held
+        for found in (await asked.connected(queue_id), await asked.held_by(user_id)):
+            [one] = found.rows
+            assert (one.interaction_id, one.user_id) == (conversation_id.lower(), user_id.lower())
+        assert await asked.served_by(conversation_id, user_id) == "p-1"
+        server.standing[ACTIVITY] = answer(403, {"code": "missing.permissions"})
+        server.standing[RECORDS] = answer(200, recorded(spell(conversation_id), spell(queue_id)))
+        [one] = (await asked.waiting(queue_id)).rows
+        assert one.interaction_id == conversation_id.lower()
+        bodies = [each.body.decode() for each in server.asked("/api/v2/analytics/")]
+    assert not [each for each in bodies if queue_id in each or user_id in each]
 
 
 async def test_what_waits_is_listed_once_though_two_users_are_rung_for_it():

@@ -12,7 +12,7 @@ from typing import Any
 
 from runner.core.frozen import frozen
 from runner.core.manifest.queue_selection import is_id
-from runner.core.transfer.canonical_form import canonical_interaction
+from runner.core.transfer.canonical_form import canonical_interaction, same_destination
 from runner.core.transfer.lookup_verdict import PARTICIPANT, Arrival, Interaction
 from runner.gateways.genesys_cloud.protocol.command import CALLBACK, queue_uri, user_uri
 
@@ -149,7 +149,9 @@ def read_conversation(
 def find_served_by(body: object, conversation_id: str, user_id: str) -> str | None:
     """Return the participant id of a user who holds a conversation; None: not held, or unreadable."""
     reading = read_conversation(body, conversation_id)
-    if reading is None or reading.interaction.destination_uri != user_uri(user_id):
+    if reading is None:
+        return None
+    if not same_destination(reading.interaction.destination_uri, user_uri(user_id)):
         return None
     return (reading.interaction.handles or {}).get(PARTICIPANT)
 
