@@ -70,8 +70,8 @@ class GenesysDirectory:
         async with aclosing(found) as entities:
             async for entity in entities:
                 is_called = _text(entity, "name").casefold() == name.casefold()
-                if is_called and _text(entity, "id") and _is_in_use(entity):
-                    ids[_text(entity, "id")] = None
+                if is_called and _id(entity, "id") and _is_in_use(entity):
+                    ids[_id(entity, "id")] = None
         return tuple(ids)
 
     async def waiting(self, queue_id: str) -> Listing:
@@ -416,7 +416,7 @@ def _waiting(row: Mapping[str, Any], since: object, user_id: object) -> Waiting:
     named = _text(row, "mediaType") or "unknown"
     priority = row.get("routingPriority")
     return Waiting(
-        canonical_interaction(_text(row, "conversationId")),
+        canonical_interaction(_id(row, "conversationId")),
         _MEDIA_TYPES.get(named, named),
         _moment(since),
         canonical_interaction(user_id) if isinstance(user_id, str) and user_id else None,
@@ -424,7 +424,7 @@ def _waiting(row: Mapping[str, Any], since: object, user_id: object) -> Waiting:
         address_from=_text(row, "addressFrom") or None,
         address_to=_text(row, "addressTo") or None,
         skill_ids=_ids(row.get("requestedRoutingSkillIds")),
-        language_id=canonical_interaction(_text(row, "requestedLanguageId")) or None,
+        language_id=canonical_interaction(_id(row, "requestedLanguageId")) or None,
         priority=priority if isinstance(priority, int) else None,
     )
 
@@ -454,5 +454,11 @@ def _objects(body: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 
 def _text(entity: Mapping[str, Any], name: str) -> str:
+    """Return a text as the platform writes it, to be compared; empty if there is none."""
     found = entity.get(name)
-    return harmless(found, SERVER_TEXT_LIMIT) if isinstance(found, str) else ""
+    return found if isinstance(found, str) else ""
+
+
+def _id(entity: Mapping[str, Any], name: str) -> str:
+    """Return an id, which may be shown; empty if there is none."""
+    return harmless(_text(entity, name), SERVER_TEXT_LIMIT)

@@ -98,6 +98,29 @@ async def test_names_are_found_whatever_their_case_and_nothing_that_only_begins_
         assert await asked.ids_of("user", "Ada") == ()
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["営業\u3000東京", "Équipe\u00a0Nord", "x" * 600],
+    ids=["ideographic space", "no-break space", "long"],
+)
+async def test_a_name_is_compared_as_the_platform_writes_it(name: str):
+    """A space that is not that of ASCII is escaped only where it is shown."""
+    entity = {"id": "q-1", "name": name}
+    async with VendorServer() as server, directory_of(server) as asked:
+        server.standing["GET /api/v2/routing/queues?"] = answer(200, {"entities": [entity]})
+        server.standing["POST /api/v2/users/search"] = answer(200, {"results": [entity]})
+        assert await asked.ids_of("queue", name) == ("q-1",)
+        assert await asked.ids_of("user", name) == ("q-1",)
+
+
+async def test_an_address_is_compared_as_the_platform_writes_it():
+    address = "sip:büro\u3000nord@example.net"
+    row = {"conversationId": "c-1", "metric": "oWaiting", "addressFrom": address}
+    async with VendorServer() as server, directory_of(server) as asked:
+        server.standing[ACTIVITY] = answer(200, {"results": [{"entities": [row]}]})
+        assert (await asked.waiting("q-1")).rows[0].address_from == address
+
+
 async def test_a_name_of_several_has_all_their_ids():
     async with directory(queues=("Twice", "Twice")) as asked:
         assert len(set(await asked.ids_of("queue", "Twice"))) == 2
