@@ -118,6 +118,9 @@ class Commands:
             await self._renew(token)
         elif reply.event is not Event.LOST:
             self._moves.refused(move, reply)
+            fault = self._rest.fault_of(answer)
+            if fault.is_about_client:  # no other command would fare better
+                self._give_up(self._rest.place.error(f"no transfer: {fault.said}", fault.help))
         else:
             self._moves.answered(move, is_accepted=False, correlation_id=correlation_id)
             self._moves.doubted(move, reply)

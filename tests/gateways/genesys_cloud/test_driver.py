@@ -204,6 +204,23 @@ async def test_a_definite_refusal_is_rejected_with_the_vendors_code(status: int,
         assert (reply.status, reply.correlation_id) == ("transfer_rejected", "corr-7")
         assert str(reply.reason).startswith(f"{code} ({status}): No")
         assert len(stage.posts) == 1
+        assert stage.listener.all("gave_up") == []
+
+
+@pytest.mark.parametrize("code", ["missing.permissions", "missing.any.permissions"])
+async def test_a_missing_permission_rejects_the_command_and_ends_the_run(code: str):
+    right = "conversation:communication:blindTransferQueue"
+    refusal = answer(403, {"code": code, "message": f"You are missing: [{right}]."})
+    async with staged() as stage:
+        stage.server.script(REPLACE, refusal)
+        await stage.submit()
+        reply = await stage.listener.until("replied")
+        assert (reply.status, reply.event) == ("transfer_rejected", Event.DENIED)
+        error = await stage.listener.until("gave_up")
+        assert isinstance(error, GatewayError)
+        assert error.what == f"no transfer: {code} (403): You are missing: [{right}]"
+        assert error.check.startswith(f"the client's roles lack {right}: add it to a role")
+        assert [what for what, _ in stage.listener.calls][-2:] == ["replied", "gave_up"]
 
 
 async def test_too_many_requests_are_told_with_their_wait_and_stop_every_request():

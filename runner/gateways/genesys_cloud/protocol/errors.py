@@ -92,15 +92,20 @@ class VendorFault:
     @property
     def help(self) -> str:
         """What to do about it; empty for an unknown code."""
-        if self.permissions and self.code in _ABOUT_PERMISSIONS:
+        if self.permissions and self.is_about_client:
             joint = " or " if self.code == "missing.any.permissions" else " and "
             return f"the client's roles lack {joint.join(self.permissions)}: {_NEEDS_ROLE}"
         return HELP.get(self.code, "")
 
     @property
+    def is_about_client(self) -> bool:
+        """Whether the client lacks a permission for every request of this kind."""
+        return self.code in _ABOUT_PERMISSIONS
+
+    @property
     def is_about_one(self) -> bool:
         """Whether a refusal (403) concerns this one thing, not the client as a whole."""
-        return self.code not in _ABOUT_PERMISSIONS and not self.code.startswith("http ")
+        return not self.is_about_client and not self.code.startswith("http ")
 
 
 _ABOUT_PERMISSIONS = frozenset({"missing.permissions", "missing.any.permissions"})
