@@ -13,6 +13,7 @@ from runner.core.errors import NotRunning, RunnerError, UsageError
 from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import shell_line
+from runner.core.transfer.message import NOTE_LIMIT, harmless
 from runner.journals import every_journal, journal_at
 from runner.ports.control import ControlAnswer, ControlRequest
 from runner.ports.history import LATEST
@@ -35,13 +36,21 @@ class GivenCommand:
     def check(self) -> None:
         """Raise `UsageError` for a command that no run would understand."""
         try:
-            parse_command(self.command, self.value, self.for_, self.reason)
+            parse_command(self.command, self.value, self.for_, self._reason)
         except ValueError as error:
             raise UsageError(str(error)) from None
 
     def request(self) -> ControlRequest:
         """Return the request, with an id of its own."""
-        return ControlRequest(uuid.uuid4().hex, self.command, self.value, self.for_, self.reason)
+        return ControlRequest(uuid.uuid4().hex, self.command, self.value, self.for_, self._reason)
+
+    @property
+    def _reason(self) -> str | None:
+        """The reason on one line, what does not print escaped: a pasted space stops no brake."""
+        if self.reason is None:
+            return None
+        line = " ".join(self.reason.split())
+        return harmless(line, max(NOTE_LIMIT, 10 * len(line)))
 
 
 @frozen

@@ -43,7 +43,7 @@ def test_a_run_is_paused_and_resumed_and_its_report_says_who_and_why(
     gateway: Gateway, harness: Harness
 ):
     with held(gateway, harness) as process:
-        paused = harness.run("control", "pause", "--reason", "the queue is full")
+        paused = harness.run("control", "pause", "--reason", "the queue\u00a0is\nfull")
         assert paused.code == 0, paused.err
         assert "paused" in paused.out
         listed = harness.run("status")
