@@ -267,7 +267,7 @@ class _Run:
             checkpoints=self._checkpoints,
             open_control=self._open_control,
             prompt=self._prompt,
-            journal_name=self._request.arguments(self._manifest).journal_path,
+            journal_name=self._request.journal_access(self._manifest).address,
             is_planned=self._request.plan is not None,
             so_far=self._so_far,
         )

@@ -45,7 +45,9 @@ def test_a_run_is_paused_and_resumed_and_its_report_says_who_and_why(
     with held(gateway, harness) as process:
         paused = harness.run("control", "pause", "--reason", "the queue\u00a0is\nfull")
         assert paused.code == 0, paused.err
-        assert "paused" in paused.out
+        resume = f"runner control resume --journal {harness.folder}/.runner/"  # from any folder
+        assert f"paused: no frame leaves until `{resume}" in paused.out
+        assert resume in harness.run("control", "show").out
         listed = harness.run("status")
         assert re.search(
             r"^  is paused by \w+ since .+: the queue is full$", listed.out, re.MULTILINE
