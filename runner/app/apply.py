@@ -28,7 +28,13 @@ from runner.core.exit_code import ExitCode, exit_code
 from runner.core.frozen import frozen
 from runner.core.manifest.model import Manifest
 from runner.core.pacing.batch_so_far import BatchSoFar
-from runner.core.records.run_record import ApprovalRecord, Figures, PlanFigures, ReportSource
+from runner.core.records.run_record import (
+    UNFINISHED,
+    ApprovalRecord,
+    Figures,
+    PlanFigures,
+    ReportSource,
+)
 from runner.core.records.summary import Summary, summarize
 from runner.core.transfer.outcome import Outcome
 from runner.engine.run_spec import RunEnd
@@ -205,7 +211,7 @@ class _Run:
         self._unreachable: GatewayError | None = None
         at = time.time()
         record = run_record.started_record(
-            request, manifest, new_run_id(at), at=at, outcome="unfinished"
+            request, manifest, new_run_id(at), at=at, outcome=UNFINISHED
         )
         self._record = replace(record, approvals=approvals)
 

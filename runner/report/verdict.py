@@ -10,7 +10,7 @@ from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
 from runner.core.next_steps import PLAN_NAME, RunArguments, Step
 from runner.core.number_text import counted, duration, was_or_were
-from runner.core.records.run_record import RunRecord
+from runner.core.records.run_record import UNFINISHED, RunRecord
 from runner.core.timestamps import clock_time, seconds_between
 from runner.core.transfer.outcome import BY_URGENCY, Outcome
 from runner.report.model import Content
@@ -114,7 +114,7 @@ def _meaning(content: Content) -> str:
         return _done(content)
     if outcome == _IN_DOUBT:
         return _OTHERS if content.source.run.others_in_doubt else _SETTLED
-    if outcome == "unfinished":
+    if outcome == UNFINISHED:
         return "The run is running, or it died: these are the journal's figures now."
     lost, left = content.summary.failures, content.summary.not_begun
     others = f"; {counted(left)} {was_or_were(left)} left out" if left else ""
@@ -212,6 +212,17 @@ def _when(run: RunRecord) -> str:
     return f"When the windows open again, at {clock_time(run.windows.openings[0].opens_utc)} UTC, apply again"
 
 
+def _follow(content: Content) -> Iterator[Step]:
+    """Yield what to do with a run that had not ended when it was reported."""
+    run, journal = content.source.run.id, _given(content).journal_path
+    yield Step("See whether it goes on, and what holds it.", next_steps.status(journal, run))
+    yield Step(
+        "If it has died, apply again: it continues with what has not been carried out, and sends "
+        "nothing twice.",
+        _apply(content),
+    )
+
+
 def _diagnose(content: Content) -> Iterator[Step]:
     yield Step("Find the obstacle.", next_steps.doctor(_given(content)))
     yield from _resume(content)
@@ -229,6 +240,7 @@ def _report_bug(content: Content) -> Iterator[Step]:
 
 _NEXT: dict[str, Callable[[Content], Iterator[Step]]] = {
     _IN_DOUBT: _fix,
+    UNFINISHED: _follow,
     "failures": _fix_and_apply,
     "stopped": _resume,
     "interrupted": _resume,
@@ -251,7 +263,8 @@ def _plan_steps(content: Content, send: int) -> Iterator[Step]:
     given, plan = _given(content), content.source.plan
     approvals = plan.approvals if plan is not None else 0
     if not send and not (plan is not None and plan.selections):
-        yield Step("Nothing is left to do.")
+        if plan is None or not plan.in_doubt:
+            yield from _nothing(content)
     elif given.plan is None and (given.options.again or approvals):
         again = given.options.again
         given = replace(given, plan=f"{content.source.run.id}.json" if again else PLAN_NAME)

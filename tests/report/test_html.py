@@ -228,6 +228,18 @@ def test_a_run_that_died_is_shown_as_the_journal_has_it():
     verdict = verdict_of(build_content(replace(source, run=replace(source.run, finished_at=None))))
     assert verdict.headline == "0 of 1 transferred, 1 not attempted, none in doubt."
     assert verdict.detail.startswith("The run is running, or it died")
+    assert [step.command for step in verdict.steps] == [
+        f"runner status {samples.RUN.id} --journal manifests/.runner/production.db",
+        "runner apply manifests/billing.yaml",
+    ]
+
+
+def test_a_plan_with_nothing_but_doubts_has_something_left_to_do():
+    source = samples.planned()
+    assert source.plan is not None
+    plan = replace(source.plan, send=0, changed=0, in_doubt=2, selections=0)
+    steps = verdict_of(build_content(replace(source, plan=plan))).steps
+    assert [step.text for step in steps] == ["See what is in doubt."]
 
 
 @pytest.mark.parametrize("code", ExitCode)

@@ -11,7 +11,7 @@ from runner.core.frozen import frozen
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.records.batch_progress import BatchProgress
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.reasons import Earlier
+from runner.core.transfer.reasons import WORDS, Code, Earlier
 
 NOT_LISTED = "in doubt that this manifest does not list"
 """Stands in a run's explanation where it left doubts of other batches.
@@ -150,6 +150,12 @@ class RunWindows:
         return cls(**fields_)
 
 
+UNFINISHED = "unfinished"
+"""The outcome of a run that goes on, or died."""
+
+_NOT_YET = "its turn had not come when this was reported"
+
+
 @frozen
 class RunRecord:
     """The report's `run`."""
@@ -161,7 +167,7 @@ class RunRecord:
     gateway: str
     started_at: str
     finished_at: str | None
-    outcome: str  # the exit code's name, "planned", or "unfinished"
+    outcome: str  # the exit code's name, "planned", or `UNFINISHED`
     exit_code: int | None  # None: the run goes on, or died
     runner_version: str
     host: str
@@ -181,6 +187,13 @@ class RunRecord:
     windows: RunWindows | None = None  # None: frames may leave at any time, or it has not ended
     place_names: Mapping[str, str] = field(default_factory=dict)
     """Names of queues and users, by the destination with the id; those that were looked up."""
+
+    @property
+    def why_not_begun(self) -> str:
+        """Why its transfers were not begun that were not."""
+        if self.explanation is not None:
+            return self.explanation
+        return _NOT_YET if self.outcome == UNFINISHED else WORDS[Code.NO_TURN]
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:

@@ -146,7 +146,7 @@ class Reader:
             is_decided = ended.decided or not figures
             bodies = self._rows(sql.DECIDED, run=run) if is_decided else []
             decisions, gates = read_decisions(body for (body,) in bodies)
-        reason = run_record.explanation or explanation or "the run ended before its turn"
+        reason = explanation or run_record.why_not_begun
         url, lane = self._url, self._lane
         return ReportSource(
             run_record,

@@ -440,7 +440,7 @@ class Reader:
             decisions, gates = (
                 decisions_of(self._connection, run) if ended.decided or not figures else ((), ())
             )
-        reason = run_record.explanation or explanation or "the run ended before its turn"
+        reason = explanation or run_record.why_not_begun
         return ReportSource(
             run_record,
             lambda: transfers(self.path, run, reason, run_record.waves),

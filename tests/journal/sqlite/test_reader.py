@@ -198,7 +198,9 @@ def test_unchanged_names_the_run_that_carried_it_out(store: Store):
 
 
 def test_a_run_that_ended_early_says_why_of_what_it_left(store: Store):
-    begun(store, manifest_rows(1))
+    run = begun(store, manifest_rows(1))
+    assert told(store).reason == "its turn had not come when this was reported"
+    run.finish("interrupted", 130)
     assert told(store).reason == "the run ended before its turn"
 
 
