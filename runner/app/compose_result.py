@@ -13,7 +13,6 @@ from runner.core.records.run_record import ReportSource
 from runner.core.records.summary import Summary
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import PlannedMove
-from runner.core.transfer.reasons import Code
 from runner.report.model import AuditEnd, Content
 from runner.report.verdict import verdict_of
 
@@ -39,7 +38,7 @@ def result_of(
         run_id=source.run.id,
         explanation=source.run.explanation,
         counts={outcome: count for outcome, count in summary.counts.items() if count},
-        not_selected=sum(group.count for group in groups if group.code == Code.NOT_SELECTED),
+        not_selected=summary.not_selected,
         groups=[
             Group(
                 group.outcome,

@@ -171,7 +171,7 @@ def _progress(result: RunResult, paint: Paint) -> Iterator[str]:
     if (progress := result.progress) is None:
         return
     yield f"  {paint.bold('since')} {visible(previous_run(progress))}: {since_previous(progress)}"
-    yield f"  {paint.bold('so far')} {done_so_far(progress, result.done, result.total)}"
+    yield f"  {paint.bold('so far')} {done_so_far(progress, result.done, result.total, result.not_selected)}"
 
 
 def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:

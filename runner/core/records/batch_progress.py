@@ -101,16 +101,21 @@ def since_previous(progress: BatchProgress) -> str:
     return ", ".join(parts) or "nothing changed"
 
 
-def done_so_far(progress: BatchProgress, done: int, total: int) -> str:
-    """Return in one sentence what all runs of the batch have done; `done` of the manifest's `total` are done."""
+def done_so_far(progress: BatchProgress, done: int, total: int, not_selected: int = 0) -> str:
+    """Return in one sentence what all runs of the batch have done; `done` of the manifest's `total` are done.
+
+    Of those that this run did not select, it is not known here whether they are done.
+    """
     moved = (
         f"{counted(progress.moved_in_all, 'interaction')} moved in {counted(progress.runs, 'run')}"
     )
     if not total:
         return moved
-    left = total - done
+    selected = total - not_selected
+    left = selected - done
     rest = f", {left:,} left" if left else ""
-    return f"{moved}; {done:,} of this manifest's {total:,} {is_or_are(done)} done{rest}"
+    these = f"the {selected:,} selected" if not_selected else f"this manifest's {total:,}"
+    return f"{moved}; {done:,} of {these} {is_or_are(done)} done{rest}"
 
 
 def previous_run(progress: BatchProgress) -> str:

@@ -73,15 +73,19 @@ class Summary:
         return sum(number for outcome, number in self.counts.items() if not outcome.was_begun)
 
     @property
+    def not_selected(self) -> int:
+        """How many transfers `--only` or `--limit` left out."""
+        return sum(g.count for g in self.groups if g.code == Code.NOT_SELECTED)
+
+    @property
     def found_nothing(self) -> bool:
         """Return whether nothing was delivered, settled or left over."""
-        left = sum(g.count for g in self.groups if g.code == Code.NOT_SELECTED)
         is_idle = not self.attempts and not any(
             self.counts[outcome]
             for outcome in Outcome
             if outcome is Outcome.TRANSFERRED or outcome.needs_attention
         )
-        return is_idle and self.not_begun == left
+        return is_idle and self.not_begun == self.not_selected
 
     def to_json(self) -> dict[str, Any]:
         """Return `summary` as report.json spells it."""

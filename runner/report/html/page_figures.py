@@ -118,7 +118,7 @@ def progress(content: Content) -> Progress | None:
         return None
     summary = content.summary
     done = sum(number for outcome, number in summary.counts.items() if outcome.is_done)
-    so_far = done_so_far(made, done, summary.total)
+    so_far = done_so_far(made, done, summary.total, summary.not_selected)
     return Progress(previous_run(made), tuple(differences(made)), so_far)
 
 

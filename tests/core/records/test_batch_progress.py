@@ -93,6 +93,9 @@ def test_what_all_runs_have_done_is_one_sentence():
     assert done_so_far(NOTHING, 1, 1) == (
         "40 interactions moved in 3 runs; 1 of this manifest's 1 is done"
     )
+    assert done_so_far(NOTHING, 1, 6, 5) == (
+        "40 interactions moved in 3 runs; 1 of the 1 selected is done"
+    )
     assert done_so_far(NOTHING, 0, 0) == "40 interactions moved in 3 runs"
 
 
