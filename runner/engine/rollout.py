@@ -86,6 +86,7 @@ class Rollout:
         self._wave = Wave(total, total, whole=total)
         self._after = FIRST_TURN  # the wave's rows come behind it
         self._failed = 0  # in this wave
+        self._was_open: float | None = None  # when the windows were last seen to be open
         self._surely_open = (0.0, 0.0)  # from and before which the recurring windows are open
         seats.failures(self._all_failed)
 
@@ -155,12 +156,14 @@ class Rollout:
         begin, end = self._surely_open
         if begin <= wall < end and (window is None or window.is_open(wall)):
             return True
-        why = self._policy.why_shut(wall)
+        why = self._policy.why_shut(wall, self._was_open)
         if why is not None:
             self._stop_signal.set_by_rule(why)
-        elif windows:  # each frame asks: clocks of zones are not read for every one
+            return False
+        self._was_open = wall
+        if windows:  # each frame asks: clocks of zones are not read for every one
             self._surely_open = wall, windows.unchanged_until(wall)
-        return why is None
+        return True
 
     def may_begin(self) -> bool:
         """Return whether anything can be sent now; a run that only looks at doubts always can."""

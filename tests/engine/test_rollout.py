@@ -357,6 +357,15 @@ def test_a_recurring_window_that_closes_lets_what_is_in_flight_settle(
     assert run.ending.halted is ExitCode.STOPPED
 
 
+def test_windows_that_close_in_the_middle_are_said_to_have_closed():
+    policy = replace(course(), windows=Windows((recurring(0, 60),)))
+    run = run_batch(60, CARRIED_OUT, policy=policy, limits=Limits(rate_per_s=0.5))
+    assert 25 <= len(run.frames) <= 30
+    assert str(run.ending.explanation).startswith(
+        "the windows (policy.windows) closed at 2027-01-15T08:01:00+00:00, and do not open again"
+    )
+
+
 def test_the_window_and_the_recurring_windows_hold_together():
     open_long = Windows((recurring(-60, 60),))
     policy = replace(course(window=between(0, 5)), windows=open_long)

@@ -317,10 +317,13 @@ class Policy:
     windows: Windows = NO_WINDOWS  # as well
     approvals: ApprovalPolicy | None = None  # of a plan; None: the manifest requires none
 
-    def why_shut(self, at_s: float) -> str | None:
-        """Return why nothing may be sent at `at_s`, with the fix; None if every window is open."""
+    def why_shut(self, at_s: float, was_open_s: float | None = None) -> str | None:
+        """Return why nothing may be sent at `at_s`, with the fix; None if every window is open.
+
+        `was_open_s` is a time before it at which all of them were open.
+        """
         why = None if self.window is None else self.window.why_shut(at_s)
-        return why or (self.windows.why_shut(at_s) if self.windows else None)
+        return why or (self.windows.why_shut(at_s, was_open_s) if self.windows else None)
 
     def shut_until_s(self, at_s: float) -> float | None:
         """Return when the windows are next open, from `at_s` on; None: they do not open again."""

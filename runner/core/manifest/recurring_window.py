@@ -167,17 +167,37 @@ class Windows:
                     return found
         return found if opened is None else [*found, Opening(opened, None)]
 
-    def why_shut(self, at_s: float) -> str | None:
-        """Return why nothing may be sent at `at_s`, with the fix; None if they are open."""
+    def why_shut(self, at_s: float, was_open_s: float | None = None) -> str | None:
+        """Return why nothing may be sent at `at_s`, with the fix; None if they are open.
+
+        `was_open_s` is a time before it at which they were open: they have closed since.
+        """
         if self.is_open(at_s):
             return None
         following = next(iter(self.openings(at_s)), None)
+        if was_open_s is not None and was_open_s < at_s:
+            return self._why_closed(at_s, was_open_s, following)
         if following is None:
             return f"{NEVER_AGAIN}; nothing is sent: {NEVER_AGAIN_FIX}, then run apply"
         wait = duration(following.opens_s - at_s, round_up=True)
         return (
             f"the windows (policy.windows) open at {self.spelt(following.opens_s)}, in {wait};"
             " nothing is sent before: run apply then, or now with --wait"
+        )
+
+    def _why_closed(self, at_s: float, was_open_s: float, following: Opening | None) -> str:
+        """Return that they closed between two times, and when they open again."""
+        closes_s = next((each.closes_s for each in self.openings(was_open_s)), None)
+        closed = f"the windows (policy.windows) closed at {self.spelt(closes_s or at_s)}"
+        if following is None:
+            return (
+                f"{closed}, and do not open again within {HORIZON_DAYS} days: to send the rest,"
+                f" {NEVER_AGAIN_FIX}, then run apply"
+            )
+        wait = duration(following.opens_s - at_s, round_up=True)
+        return (
+            f"{closed}, and open again at {self.spelt(following.opens_s)}, in {wait}; the rest is"
+            " not sent before: run apply then, or now with --wait"
         )
 
     def spelt(self, at_s: float) -> str:

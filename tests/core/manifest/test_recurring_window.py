@@ -126,6 +126,24 @@ def test_a_window_that_is_over_does_not_open():
     )
 
 
+def test_windows_that_closed_meanwhile_say_so_and_when_they_open_again():
+    windows = Windows((rule("Mon-Fri 22:00-04:00"),))
+    before, after = at("2026-12-23T03:59:00+01:00"), at("2026-12-23T04:00:30+01:00")
+    assert windows.why_shut(after, before) == (
+        "the windows (policy.windows) closed at 2026-12-23T04:00:00+01:00, and open again at"
+        " 2026-12-23T22:00:00+01:00, in 18 h 00 min; the rest is not sent before: run apply then, or"
+        " now with --wait"
+    )
+    last = Windows((rule("2026-12-23 03:00/PT1H"),))
+    assert last.why_shut(after, before) == (
+        "the windows (policy.windows) closed at 2026-12-23T04:00:00+01:00, and do not open again"
+        f" within {HORIZON_DAYS} days: to send the rest, write when they open next, or delete"
+        " `windows`, then run apply"
+    )
+    assert windows.why_shut(before, before - 60) is None
+    assert "closed" not in (windows.why_shut(after, after + 60) or "")  # a clock that was set back
+
+
 def test_an_hour_that_is_skipped_is_never_open():
     """On 2027-03-28 clocks go from 02:00 to 03:00."""
     assert opens(Windows((rule("Sun 02:00-03:00"),)), "2027-03-27T12:00:00+01:00", 1) == [
