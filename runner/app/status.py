@@ -113,6 +113,8 @@ def _steps(
             f" out{where}",
             next_steps.apply(given),
         )
+    elif record.others_in_doubt:
+        yield Step("see which runs left what is in doubt", next_steps.status(journal))
     if line.doubts:
         yield from next_steps.settle(journal, record.id, line.doubts[0].key)
 

@@ -161,12 +161,13 @@ class Written:
             self.store.record([made or life.answer(event, reason)])
         return life
 
-    def finish(self, outcome: str = "ok", exit_code: int = 0) -> None:
-        """End the run."""
+    def finish(self, outcome: str = "ok", exit_code: int = 0, **more: Any) -> None:
+        """End the run; `more` are fields of its record."""
         ended = {
             "outcome": outcome,
             "exit_code": exit_code,
             "finished_at": "2027-01-15T08:00:09Z",
+            **more,
         }
         named = {"id": self.store.run_id, "batch": self.batch}
         self.store.finish_run(asdict(RUN) | named | ended, asdict(Figures()), AT)

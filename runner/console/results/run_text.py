@@ -240,11 +240,13 @@ def _doubt_steps(result: RunResult) -> Iterator[str]:
         yield "    1. apply again: it looks each one up, and settles those that show evidence"
         yield f"       {next_steps.shell_line(next_steps.apply(given))}"
         looked_up = 2
+    if run is None or result.doubt_key is None:
+        yield f"    {looked_up}. see which runs left the others, and the command that lists each"
+        yield f"       {next_steps.shell_line(next_steps.status(journal))}"
+        yield f"    {looked_up + 1}. look each up at the gateway, and state what you saw, as it says"
+        return
     yield f"    {looked_up}. look up the others at the gateway, by the ids that this command lists"
     yield f"       {next_steps.shell_line(next_steps.status(journal, run))}"
-    if run is None or result.doubt_key is None:
-        yield f"    {looked_up + 1}. state what you saw, with the command that it shows"
-        return
     yield f"    {looked_up + 1}. state what you saw, for each one"
     for step in next_steps.settle(journal, run, result.doubt_key):
         yield f"       {step.text}:"

@@ -117,6 +117,16 @@ def test_a_run_that_left_nothing_offers_no_command(journal: Path):
     store.close()
 
 
+def test_a_run_that_ended_with_doubts_of_others_leads_to_them(journal: Path, run: Written):
+    store, first = run.store, run.store.run_id
+    run.finish("in-doubt", exit_code=6)
+    begun(store, manifest_rows(1)).finish("in-doubt", exit_code=6, others_in_doubt=2)
+    [step] = status_of(located(journal), store.run_id).steps
+    assert step.command == f"runner status --journal {journal}"
+    [step] = status_of(located(journal)).steps
+    assert step.command == f"runner status {first} --journal {journal}"
+
+
 def test_a_file_that_is_not_a_journal_is_reported_as_such(journal: Path):
     journal.write_text("something else entirely")
     with pytest.raises(

@@ -258,7 +258,7 @@ def test_of_many_reasons_ten_are_shown():
 def test_a_doubt_of_another_run_is_not_offered_to_be_settled_in_this_one(ended: RunResult):
     shown = render_result(ended)
     assert "\n       runner status --journal 'the journal.db'\n" in shown
-    assert "state what you saw, with the command that it shows" in shown
+    assert "see which runs left the others, and the command that lists each" in shown
     assert "runner resolve" not in shown
 
 
