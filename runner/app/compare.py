@@ -14,7 +14,9 @@ from runner.core.records.comparison import ComparedRun, Comparison, changes_of
 from runner.core.records.run_record import ReportSource, TransferRecord
 from runner.core.records.summary import Tally
 from runner.report.formats.markdown_comparison import compared_md
+from runner.report.formats.registry import FORMATS
 from runner.report.html.comparison_page import render_comparison
+from runner.report.replaceable import check_replaceable
 from runner.report.safe_folder import open_folder
 from runner.staging.run_join import RunJoin
 
@@ -53,8 +55,10 @@ def as_page(compared: Comparison) -> str:
 def write_page(compared: Comparison, out: Path) -> None:
     """Write a comparison as a page into a file: whole or not at all, mode 0600.
 
-    Raises `StorageError`.
+    Raises `UsageError` for a file that is not an earlier page, `StorageError`.
     """
+    html = FORMATS["html"]
+    check_replaceable(out, html.name, html.beginning)
     with open_folder(out.parent) as folder, folder.writing(out.name) as stream:
         stream.write(as_page(compared))
 

@@ -18,10 +18,13 @@ from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import ReportSource, RunRecord
 from runner.core.timestamps import timestamp
 from runner.journals import journal_at
+from runner.manifest.row_file_names import row_files_of
+from runner.report import pdf
 from runner.report.audit_log import write_audit
 from runner.report.formats.registry import FORMATS, Write, format_named, format_of
 from runner.report.model import AuditEnd, Content, build_content
 from runner.report.pdf import PDF, write_pdf
+from runner.report.replaceable import check_replaceable
 from runner.report.safe_folder import LATEST, Folder, open_folder
 from runner.report.writer import AUDIT, SIGNED_HEAD, folder_name, has_latest
 
@@ -80,7 +83,8 @@ def render_again(
     Without `report_dir`, the folder is the one that the run used, whatever the current folder is.
     With `json` the report folder is restored: audit.jsonl is written too, because report.json has
     its end, and `latest` points to the newest run. Raises `UsageError` for an unknown run or journal,
-    and for reports that were signed, `StorageError` if a file cannot be written.
+    for reports that were signed, and for files in `out` that are not earlier reports; `StorageError`
+    if a file cannot be written.
     """
     with report_source(run, journal) as source:
         names = () if out is not None else (source.run.batch, folder_name(source))
@@ -92,6 +96,9 @@ def render_again(
         with open_folder(out or root, *names) as folder:
             if out is None:
                 _keep_signed(folder.path, forms)
+            else:
+                for each in map(format_named, forms):
+                    _check_out(source.run, out / each.file, each.name, each.beginning)
             end = _audit_again(source, folder) if whole else None
             content = _now(build_content(source, end))
             if out is not None:
@@ -117,6 +124,20 @@ def _keep_signed(folder: Path, forms: Sequence[str]) -> None:
         )
 
 
+def _check_out(run: RunRecord, path: Path, form: str, beginning: re.Pattern[str]) -> None:
+    """Refuse to replace anything but an earlier report, and one that the next run would read.
+
+    A report as CSV passes as a list of rows: by its first line it cannot be told from one that a
+    manifest names. Raises `UsageError`.
+    """
+    check_replaceable(path, form, beginning)
+    if not path.exists():
+        return
+    manifest = Path(RunArguments.of(run).folder or "", run.manifest_path)
+    if path.resolve() in {(manifest.parent / name).resolve() for name in row_files_of(manifest)}:
+        raise UsageError(f"{path} is read by {manifest}; give --out another name")
+
+
 def _root(run: RunRecord, report_dir: Path | None) -> Path:
     """Return the root of a run's report folder. Raises `UsageError` if it is not on this machine."""
     if report_dir is not None:
@@ -135,12 +156,15 @@ def _root(run: RunRecord, report_dir: Path | None) -> Path:
 def render_file(run: str, journal: JournalLocation, form: str, out: Path) -> Rendered:
     """Write one format of a run's report to the file `out`: whole or not at all, mode 0600.
 
-    Raises `UsageError` for an unknown run or journal, `StorageError` if the file cannot be written.
+    Raises `UsageError` for an unknown run or journal, and for a file that is not an earlier report,
+    `StorageError` if the file cannot be written.
     """
+    chosen = format_named(form)
     with report_source(run, journal) as source, open_folder(out.parent) as folder:
+        _check_out(source.run, out, form, chosen.beginning)
         with folder.writing(out.name) as stream:
             root = run_record.report_root_of(source.run)
-            format_named(form).render(_elsewhere(build_content(source), root), stream.write)
+            chosen.render(_elsewhere(build_content(source), root), stream.write)
         return Rendered(source.run.id, source.run.batch, ((form, out),))
 
 
@@ -149,8 +173,8 @@ def print_pdf(
 ) -> Rendered:
     """Print a run's report as PDF, into its report folder or into `out`, a file or a folder.
 
-    Raises `UsageError` for an unknown run, or if no browser is found; `StorageError` if the file
-    cannot be written.
+    Raises `UsageError` for an unknown run, for a file that is not an earlier report, or if no browser
+    is found; `StorageError` if the file cannot be written.
     """
     with report_source(run, journal) as source:
         if out is None:
@@ -158,6 +182,7 @@ def print_pdf(
             path = root / source.run.batch / folder_name(source) / PDF
         else:
             path = out / PDF if out.is_dir() or not out.suffix else out
+            _check_out(source.run, path, "pdf", pdf.BEGINNING)
         root = run_record.report_root_of(source.run)
         write_pdf(_elsewhere(build_content(source), root), path, os.environ)
         return Rendered(source.run.id, source.run.batch, (("pdf", path),))

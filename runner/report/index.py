@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from runner.report.formats.registry import FORMATS
 from runner.report.html.index_page import render_index
+from runner.report.replaceable import check_replaceable
 from runner.report.safe_folder import open_folder
 from runner.report.stored_reports import newest_heads
 
@@ -36,7 +37,8 @@ def write_index_of(
 ) -> Path:
     """Write the list of what a journal, `source`, holds, and return its path; see `render_index`.
 
-    Runs whose reports are below `root` are linked. Raises `StorageError`.
+    Runs whose reports are below `root` are linked. Raises `UsageError` for a file `out` that is not
+    an earlier page, `StorageError`.
     """
 
     def address(batch: str, run: str) -> str | None:
@@ -46,6 +48,8 @@ def write_index_of(
         return place if out is None else f"{root.resolve().as_uri()}/{place}"
 
     path = root / INDEX if out is None else out / INDEX if out.is_dir() else out
+    if out is not None:
+        check_replaceable(path, FORMATS["html"].name, FORMATS["html"].beginning)
     with open_folder(path.parent) as folder, folder.writing(path.name) as stream:
         render_index(batches, stream.write, source=source, address_of=address)
         return folder.path / path.name

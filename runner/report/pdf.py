@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +15,9 @@ from runner.report.formats.registry import format_named
 from runner.report.model import Content
 
 PDF = "report.pdf"
+
+BEGINNING = re.compile(r"%PDF-.*?HeadlessChrome/", re.DOTALL)
+"""How each such file begins: the browser names itself as its creator."""
 
 PRINT_TIMEOUT_S = 300.0
 """The most that the browser may take: a page of 100,000 transfers takes seconds."""

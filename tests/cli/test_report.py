@@ -361,6 +361,58 @@ def test_out_is_a_file_of_the_format_that_its_name_ends_with(gateway: Gateway, h
     assert (harness.folder / "dir.csv" / "report.html").exists()
 
 
+def test_out_replaces_an_earlier_report_and_nothing_else(gateway: Gateway, harness: Harness):
+    """A row list, a saved plan and a page that somebody else wrote cannot be rendered again."""
+    rows = (
+        "key,interaction_id,destination_uri\n"
+        + "k0,{interaction_id},{destination_uri}\n".format(**transfer())
+    )
+    page = harness.folder / "page.html"
+    page.write_text("<!doctype html>\n<html><body>The rota</body></html>\n")
+    (harness.folder / "rows.csv").write_text(rows)
+    first = harness.apply(manifest(gateway, [{"from": "rows.csv"}])).report.run["id"]
+    assert harness.run("plan", "batch.yaml", "--out", "report.json").code == 0
+    plan = (harness.folder / "report.json").read_bytes()
+    for arguments, name, form in (
+        (("latest", "--out", "rows.csv"), "rows.csv", "csv"),
+        (("latest", "--out", "report.json"), "report.json", "json"),
+        (("latest", "--out", "."), "report.json", "json"),
+        (("latest", "--out", "page.html"), "page.html", "html"),
+        (("latest", "--format", "pdf", "--out", "rows.csv"), "rows.csv", "pdf"),
+        (("--index", "--journal", ".runner/foreign.db", "--out", "rows.csv"), "rows.csv", "html"),
+    ):
+        refused = harness.run("report", *arguments)
+        assert (refused.code, refused.out) == (2, ""), arguments
+        told = f"{name} exists and is not a report as {form}; give --out another name"
+        assert told in refused.err
+    assert (harness.folder / "rows.csv").read_text() == rows
+    assert (harness.folder / "report.json").read_bytes() == plan
+    assert "The rota" in page.read_text()
+    assert not (harness.folder / "report.html").exists()
+    (harness.folder / "o.csv").touch()  # as mktemp makes one
+    for name in (*("o.csv", "o.html", "o.json", "o.md", "o.xml") * 2, "copy", "copy"):
+        assert harness.run("report", "latest", "--out", name).code == 0, name
+    second = harness.apply(manifest(gateway, [transfer()])).report.run["id"]
+    for _ in range(2):
+        compared = harness.run("report", "--compare", first, second, "--out", "c.html")
+        assert compared.code == 0, compared.err
+    other = harness.run("report", "--compare", first, second, "--out", "page.html")
+    assert (other.code, "page.html exists and is not a report as html" in other.err) == (2, True)
+
+
+def test_out_does_not_replace_a_report_that_the_manifest_reads(gateway: Gateway, harness: Harness):
+    """A report as CSV passes as a list of rows, and its first line does not tell which it is."""
+    harness.apply(manifest(gateway, [transfer(key="k0"), transfer(key="k1")]))
+    assert harness.run("report", "latest", "--out", "moved.csv").code == 0
+    moved = (harness.folder / "moved.csv").read_text("utf-8")
+    harness.apply(manifest(gateway, [transfer()], exclude_from="moved.csv"))
+    refused = harness.run("report", "latest", "--out", "moved.csv")
+    assert (refused.code, refused.out) == (2, "")
+    assert "moved.csv is read by" in refused.err
+    assert "give --out another name" in refused.err
+    assert (harness.folder / "moved.csv").read_text("utf-8") == moved
+
+
 def test_latest_stays_on_the_run_that_did_something(gateway: Gateway, harness: Harness):
     content = manifest(gateway, [transfer()])
     first = harness.apply(content).report.folder

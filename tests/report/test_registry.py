@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from runner.core.errors import UsageError
+from runner.core.records.run_record import ReportSource
 from runner.report.formats.registry import FORMATS, Format, format_named, format_of
 from runner.report.model import Content, build_content
+from runner.report.replaceable import MOST_READ
 from tests.report import samples
 
 
@@ -24,6 +27,17 @@ def test_each_format_renders_and_is_chosen_by_its_files_end(name: str):
     FORMATS[name].render(build_content(samples.mixed()), pieces.append)
     assert "".join(pieces)
     assert format_of(Path(f"out{FORMATS[name].suffix.upper()}")) is FORMATS[name]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("sample", [samples.mixed, samples.empty, samples.planned, samples.hostile])
+def test_each_file_begins_as_files_of_its_format_alone_do(
+    name: str, sample: Callable[[], ReportSource]
+):
+    pieces: list[str] = []
+    FORMATS[name].render(build_content(sample()), pieces.append)
+    begin = "".join(pieces)[:MOST_READ]
+    assert [each.name for each in FORMATS.values() if each.beginning.match(begin)] == [name]
 
 
 def test_a_new_format_is_a_renderer_and_a_line():

@@ -29,6 +29,9 @@ COLUMNS = (
     "source",
 )
 
+BEGINNING = re.compile(re.escape(",".join(COLUMNS)) + "\r\n")
+"""How each such file begins."""
+
 _encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - Excel reads the wide forms too

@@ -27,6 +27,9 @@ from runner.report.verdict import verdict_of
 
 VERSION = 1
 
+BEGINNING = re.compile(r'\{\n"version": \d+,\n"run": \{\n  "id": "')
+"""How each such file begins."""
+
 _DEPTH_LIMIT = 32
 
 CONTROLS = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -15,6 +15,12 @@ from runner.core.records.summary import Summary
 from runner.core.transfer.outcome import Outcome
 from runner.report.model import Content
 
+BEGINNING = re.compile(
+    r'<\?xml version="1\.0" encoding="UTF-8"\?>\n'
+    r'<testsuites tests="\d+" failures="\d+" errors="\d+">\n<testsuite name="'
+)
+"""How each such file begins."""
+
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """What XML 1.0 cannot hold, not even escaped (section 2.2, all but `Char`)."""
 

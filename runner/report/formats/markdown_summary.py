@@ -6,6 +6,7 @@ transfers are in the other forms.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from runner.core.exit_code import ExitCode
@@ -20,6 +21,11 @@ from runner.report.formats.markdown_text import code, prose, table
 from runner.report.html.page_figures import promised_rate
 from runner.report.model import Content
 from runner.report.verdict import verdict_of
+
+BEGINNING = re.compile(
+    "## [\N{MEMO}\N{WHITE HEAVY CHECK MARK}\N{BLACK QUESTION MARK ORNAMENT}\N{CROSS MARK}] [\\w-]+: <code>"
+)
+"""How each such file begins."""
 
 MOST_GROUPS = 20
 """Reasons that are listed; the rest is counted."""

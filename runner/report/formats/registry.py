@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, cast
 
 from runner.core.errors import UsageError
@@ -32,12 +33,19 @@ class Format:
         """The end of a file's name by which the format is chosen, such as `.csv`."""
         return Path(self.file).suffix
 
+    @property
+    def beginning(self) -> re.Pattern[str]:
+        """What each file in this format begins with, and no other file: its module's `BEGINNING`."""
+        return cast("re.Pattern[str]", self._module.BEGINNING)
+
     def render(self, content: Content, write: Write) -> None:
         """Write a report in this format, piece by piece."""
-        module, _, function = self.renderer.partition(":")
-        cast("Callable[[Content, Write], None]", getattr(import_module(module), function))(
-            content, write
-        )
+        function = self.renderer.partition(":")[2]
+        cast("Callable[[Content, Write], None]", getattr(self._module, function))(content, write)
+
+    @property
+    def _module(self) -> ModuleType:
+        return import_module(self.renderer.partition(":")[0])
 
 
 _PACKAGE = "runner.report"

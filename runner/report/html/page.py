@@ -39,6 +39,12 @@ from runner.report.html.session_timeline import session_timeline, timeline_event
 from runner.report.model import Content, coarsened
 from runner.report.verdict import verdict_of
 
+BEGINNING = re.compile(
+    r'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    r'<meta name="generator" content="runner">\n'
+)
+"""How each page begins that `report` writes: a run's, a comparison, and the list of batches."""
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 STYLES = ("page.css", "charts.css", "transfers.css", "narrow.css", "print.css", "forced.css")
