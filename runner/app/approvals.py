@@ -207,7 +207,7 @@ def _refuse_manifest(
     needs_preflight: bool,
 ) -> NoReturn:
     most = max(requirements, key=lambda each: each.required)
-    given = replace(request.arguments(manifest), plan=next_steps.PLAN_NAME)
+    given = replace(request.arguments(manifest), plan=next_steps.plan_name(manifest.reverts))
     make = next_steps.plan(given, out=given.plan, preflight=needs_preflight)
     lines = [each.command for each in next_steps.approve(given, most.required)]
     people = counted(most.required, "person", "people")

@@ -115,6 +115,11 @@ def plan(run: RunArguments, *, out: str | None = None, preflight: bool = False) 
     return _command(("plan",), (run.manifest,), options)
 
 
+def plan_name(reverts: str | None) -> str:
+    """Return the plan file's name for a manifest, which may revert a run."""
+    return PLAN_NAME if reverts is None else UNDO_PLAN_NAME
+
+
 def sign_plan(path: str) -> str:
     """Return the shell line by which a person approves a plan: KEY and NAME are theirs to fill in."""
     sign = ("ssh-keygen", "-Y", "sign", "-n", PLAN_NAMESPACE, "-f", "KEY")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from runner.core import next_steps
 from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
-from runner.core.next_steps import PLAN_NAME, RunArguments, Step
+from runner.core.next_steps import RunArguments, Step
 from runner.core.number_text import counted, duration, was_or_were
 from runner.core.records.run_record import UNFINISHED, RunRecord
 from runner.core.timestamps import clock_time, seconds_between
@@ -260,14 +260,15 @@ def _apply(content: Content) -> tuple[str, ...]:
 
 def _plan_steps(content: Content, send: int) -> Iterator[Step]:
     """Yield how to carry out a plan; with `--again` by a plan file, so that it moves only once."""
-    given, plan = _given(content), content.source.plan
+    given, plan, run = _given(content), content.source.plan, content.source.run
     approvals = plan.approvals if plan is not None else 0
     if not send and not (plan is not None and plan.selections):
         if plan is None or not plan.in_doubt:
             yield from _nothing(content)
     elif given.plan is None and (given.options.again or approvals):
         again = given.options.again
-        given = replace(given, plan=f"{content.source.run.id}.json" if again else PLAN_NAME)
+        name = f"{run.id}.json" if again else next_steps.plan_name(run.reverts)
+        given = replace(given, plan=name)
         needs_preflight = plan is not None and plan.needs_preflight
         yield Step(
             _SAVE_AGAIN if again else _SAVE_TO_SIGN,

@@ -405,6 +405,17 @@ def _is_of(signature: Path, folder: Path, key: Path) -> bool:
     return keygen(*words, signature, text=head).returncode == 0
 
 
+def test_an_undo_is_planned_beside_the_plan_that_was_approved(folder: Path):
+    """Every command that is offered: the plan of the batch has the name that is offered for it."""
+    (folder / "undo.yaml").write_text(MANIFEST + "reverts: run-1\n")
+    refused = run("apply", "undo.yaml", cwd=folder)
+    assert refused.code == 3
+    assert "error[P003]" in refused.err
+    assert "runner plan undo.yaml --out undo-plan.json" in refused.err
+    assert "runner apply undo-plan.json" in refused.err
+    assert " plan.json" not in refused.err
+
+
 def test_signers_that_cannot_approve_are_a_problem_of_the_manifest(folder: Path):
     (folder / "allowed_signers").write_text("alice\n*@example.net ssh-ed25519 AAAA\n")
     ended = run("apply", "m.yaml", "--validate-only", cwd=folder)
