@@ -98,11 +98,17 @@ def row_digest(row: PlannedRow) -> str:
 def write_plan(plan: PlanFile, figures: PlanFigures) -> None:
     """Write a plan file: whole or not at all, mode 0600, one row per line.
 
-    Raises `UsageError` if something else lies there, `StorageError` if it cannot be written.
+    Raises `UsageError` if something else lies there, or the plan of another batch, which people may
+    have signed; `StorageError` if it cannot be written.
     """
     path = plan.path
-    if path.exists() and not _is_plan(path):
-        raise UsageError(f"{path} exists and is not a plan; give --out another name")
+    if path.exists():
+        if not _is_plan(path):
+            raise UsageError(f"{path} exists and is not a plan; give --out another name")
+        if (batch := _batch_of(path)) not in {None, plan.batch}:
+            raise UsageError(
+                f"{path} is the plan of another batch, {batch}; give --out another name"
+            )
     try:
         with open_folder(path.parent) as folder, folder.writing(path.name) as stream:
             stream.writelines(_lines(plan, figures))
@@ -190,6 +196,14 @@ def _is_plan(path: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(document, dict) and document.get("kind") == KIND
+
+
+def _batch_of(path: Path) -> str | None:
+    """Return the batch of a plan file; None: it is too damaged to say."""
+    try:
+        return str(json.loads(path.read_bytes())["batch"])
+    except (OSError, ValueError, KeyError, RecursionError):
+        return None
 
 
 def _lines(plan: PlanFile, figures: PlanFigures) -> Iterator[str]:

@@ -357,6 +357,21 @@ def test_a_manifest_is_not_a_plan_and_is_not_overwritten_by_one(desk: Desk):
         assert desk.out.read_text() == text
 
 
+def test_the_plan_of_another_batch_is_not_overwritten(desk: Desk):
+    """People may have signed it; that of the same batch is made anew under the same name."""
+    made = desk.plan(manifest_rows(1))
+    before = desk.out.read_bytes()
+    with pytest.raises(
+        UsageError, match=r"plan\.json is the plan of another batch, night; give --out"
+    ):
+        write_plan(replace(made, batch="night-undo"), FIGURES)
+    assert desk.out.read_bytes() == before
+    desk.plan(manifest_rows(2))
+    assert desk.out.read_bytes() != before
+    desk.out.write_bytes(before[: len(before) // 2])  # damaged: it can no longer be applied
+    desk.plan(manifest_rows(2))
+
+
 def test_the_command_applies_its_plan_and_refuses_another_manifest(
     gateway: Gateway, harness: Harness
 ):
