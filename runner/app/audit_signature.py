@@ -26,6 +26,7 @@ from runner.core.number_text import counted
 from runner.manifest.regular_file import open_regular
 from runner.manifest.signers_file import read_signers
 from runner.report.formats.registry import FORMATS
+from runner.report.pdf import PDF
 from runner.report.safe_folder import open_folder
 from runner.report.writer import SIGNED_HEAD
 from runner.signatures.ssh_keygen import sign
@@ -37,7 +38,7 @@ KIND = "runner-audit-head"
 
 LARGEST_HEAD = 1 << 16
 
-_SIGNED = (*(each.file for each in FORMATS.values()), "audit.jsonl")
+_SIGNED = (*(each.file for each in FORMATS.values()), PDF, "audit.jsonl")
 
 
 @frozen
@@ -93,6 +94,7 @@ def verify_signatures(
             content = file.read(LARGEST_HEAD + 1)
         head = json.loads(content[: LARGEST_HEAD + 1])
         fault = _difference(head, verified, folder)
+        beyond = _unsigned_reports(head, folder)
     except OSError as error:
         why = (
             f"{HEAD_NAME}: it cannot be read ({(error.strerror or 'unknown').lower()}): not signed"
@@ -102,6 +104,10 @@ def verify_signatures(
         return _unsigned(what, verified, f"{HEAD_NAME}: it is not what `audit sign` writes")
     if fault is not None:
         return AuditResult(what, verified.entries, verified.head, fault)
+    if beyond:
+        named = " and ".join(beyond)
+        why = f"{HEAD_NAME}: nobody has signed {named} beside it; move it out of {folder}"
+        return _unsigned(what, verified, why)
     digests = {name: hashlib.new(name, content).digest() for name in HASHES}
     verdicts = judge_signatures(
         path, signers, namespace=AUDIT_NAMESPACE, digests=digests, now_s=time.time()
@@ -193,6 +199,11 @@ def _difference(head: Mapping[str, Any], verified: AuditResult, folder: Path) ->
         if _digest(folder / name) != digest:
             return f"{HEAD_NAME}: {name} is not what was signed"
     return None
+
+
+def _unsigned_reports(head: Mapping[str, Any], folder: Path) -> list[str]:
+    """Return the reports that came into the folder after the signing: they would look proven."""
+    return [name for name in _SIGNED if name not in head["files"] and (folder / name).exists()]
 
 
 def _unsigned(what: str, verified: AuditResult, fault: str) -> AuditResult:

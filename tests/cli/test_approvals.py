@@ -382,6 +382,13 @@ def _sign_audit(ran: Callable[..., tuple[int, str]], folder: Path, keys: dict[st
     code, said = ran("report", "latest")
     assert (code, "--out FOLDER" in said) == (2, True)
     assert ran(*check)[0] == 0
+    for name in ("report.csv", "report.pdf"):
+        (latest / name).write_text("key,outcome\n")
+        code, said = ran(*check)
+        assert (code, f"nobody has signed {name} beside it; move it" in said) == (1, True)
+        assert "it was changed after" not in said
+        (latest / name).unlink()
+    assert ran(*check)[0] == 0
     with (latest / "report.html").open("a") as file:
         file.write(" ")
     code, said = ran("audit", "verify", str(latest), "--signers", "allowed_signers")
