@@ -25,10 +25,9 @@ from runner.core.journal_location import JournalLocation
 from runner.core.number_text import counted
 from runner.manifest.regular_file import open_regular
 from runner.manifest.signers_file import read_signers
-from runner.report.formats.registry import FORMATS
-from runner.report.pdf import PDF
+from runner.report.replaceable import REPORT_FILES
 from runner.report.safe_folder import open_folder
-from runner.report.writer import SIGNED_HEAD
+from runner.report.writer import AUDIT, SIGNED_HEAD
 from runner.signatures.ssh_keygen import sign
 
 HEAD_NAME = SIGNED_HEAD
@@ -38,7 +37,7 @@ KIND = "runner-audit-head"
 
 LARGEST_HEAD = 1 << 16
 
-_SIGNED = (*(each.file for each in FORMATS.values()), PDF, "audit.jsonl")
+_SIGNED = (*REPORT_FILES, AUDIT)
 
 
 @frozen

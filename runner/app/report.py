@@ -24,9 +24,9 @@ from runner.report.audit_log import write_audit
 from runner.report.formats.registry import FORMATS, Write, format_named, format_of
 from runner.report.model import AuditEnd, Content, build_content
 from runner.report.pdf import PDF, write_pdf
-from runner.report.replaceable import check_replaceable
+from runner.report.replaceable import check_replaceable, check_unsigned
 from runner.report.safe_folder import LATEST, Folder, open_folder
-from runner.report.writer import AUDIT, SIGNED_HEAD, folder_name, has_latest
+from runner.report.writer import AUDIT, folder_name, has_latest
 
 PIECES = 1024
 """Pieces of a report that are joined for one write: a report is rendered in many small ones."""
@@ -83,7 +83,7 @@ def render_again(
     Without `report_dir`, the folder is the one that the run used, whatever the current folder is.
     With `json` the report folder is restored: audit.jsonl is written too, because report.json has
     its end, and `latest` points to the newest run. Raises `UsageError` for an unknown run or journal,
-    for reports that were signed, and for files in `out` that are not earlier reports; `StorageError`
+    for a folder whose reports were signed, and for files in `out` that are not earlier reports; `StorageError`
     if a file cannot be written.
     """
     with report_source(run, journal) as source:
@@ -94,10 +94,9 @@ def render_again(
             _root(source.run, report_dir) if out is None else run_record.report_root_of(source.run)
         )
         with open_folder(out or root, *names) as folder:
-            if out is None:
-                _keep_signed(folder.path, forms)
-            else:
-                for each in map(format_named, forms):
+            for each in map(format_named, forms):
+                check_unsigned(folder.path / each.file)
+                if out is not None:
                     _check_out(source.run, out / each.file, each.name, each.beginning)
             end = _audit_again(source, folder) if whole else None
             content = _now(build_content(source, end))
@@ -110,18 +109,6 @@ def render_again(
         if whole:
             _link_again(content, journal, root)
         return Rendered(source.run.id, source.run.batch, tuple(files))
-
-
-def _keep_signed(folder: Path, forms: Sequence[str]) -> None:
-    """Refuse to replace reports that were signed: what is rendered now has other bytes."""
-    replaced = [
-        name for name in (format_named(form).file for form in forms) if (folder / name).exists()
-    ]
-    if replaced and (folder / SIGNED_HEAD).exists():
-        raise UsageError(
-            f"{folder} was signed, and would not be what was signed with another {replaced[0]}:"
-            " write a copy with --out FOLDER"
-        )
 
 
 def _check_out(run: RunRecord, path: Path, form: str, beginning: re.Pattern[str]) -> None:
@@ -156,11 +143,12 @@ def _root(run: RunRecord, report_dir: Path | None) -> Path:
 def render_file(run: str, journal: JournalLocation, form: str, out: Path) -> Rendered:
     """Write one format of a run's report to the file `out`: whole or not at all, mode 0600.
 
-    Raises `UsageError` for an unknown run or journal, and for a file that is not an earlier report,
-    `StorageError` if the file cannot be written.
+    Raises `UsageError` for an unknown run or journal, and for a file that is not an earlier report or
+    lies beside signed ones, `StorageError` if the file cannot be written.
     """
     chosen = format_named(form)
     with report_source(run, journal) as source, open_folder(out.parent) as folder:
+        check_unsigned(out)
         _check_out(source.run, out, form, chosen.beginning)
         with folder.writing(out.name) as stream:
             root = run_record.report_root_of(source.run)
@@ -183,6 +171,7 @@ def print_pdf(
         else:
             path = out / PDF if out.is_dir() or not out.suffix else out
             _check_out(source.run, path, "pdf", pdf.BEGINNING)
+        check_unsigned(path)
         root = run_record.report_root_of(source.run)
         write_pdf(_elsewhere(build_content(source), root), path, os.environ)
         return Rendered(source.run.id, source.run.batch, (("pdf", path),))

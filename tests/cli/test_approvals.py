@@ -379,8 +379,21 @@ def _sign_audit(ran: Callable[..., tuple[int, str]], folder: Path, keys: dict[st
     [signature] = (each for each in latest.glob("*.sig") if _is_of(each, latest, keys["bob"]))
     assert signature.name.startswith("head.json.")
     assert "none.json does not exist" in ran("approvals", "none.json")[1]
-    code, said = ran("report", "latest")
-    assert (code, "--out FOLDER" in said) == (2, True)
+    there = "reports/move/latest"
+    for options in (
+        (),
+        ("--format", "csv"),
+        ("--format", "pdf"),
+        ("--out", there),
+        ("--out", f"{there}/report.html"),
+        ("--out", f"{there}/report.csv"),
+        ("--out", f"{there}/report.pdf"),
+    ):
+        code, said = ran("report", "latest", *options)
+        assert (code, "was signed, and would not be" in said) == (2, True), options
+        assert "--out FOLDER" in said
+    assert ran("report", "latest", "--out", f"{there}/for-the-ticket.csv")[0] == 0
+    assert ran("report", "latest", "--out", "copy")[0] == 0
     assert ran(*check)[0] == 0
     for name in ("report.csv", "report.pdf"):
         (latest / name).write_text("key,outcome\n")
