@@ -24,7 +24,7 @@ from runner.core.records.run_record import AuditEntry, ReportSource
 from runner.journals import journal_at
 from runner.manifest.regular_file import open_regular
 from runner.ports.history import ChainPosition, History
-from runner.report.audit_log import audit_lines
+from runner.report.audit_log import CHAIN, audit_lines
 from runner.report.audit_verification import AuditVerdict, verify_audit
 
 AUDIT_NAME = "audit.jsonl"
@@ -33,6 +33,9 @@ JOURNAL = "the whole journal"
 
 LONGEST_LINE = 1 << 26
 """In characters; no entry is longer than the manifest that it may quote."""
+
+LONGEST_BEGINNING = 4096
+"""In bytes; in it an audit log shows what it is."""
 
 LARGEST_REPORT = 1 << 30
 """In bytes; a larger report is cut off, and then is not JSON."""
@@ -46,9 +49,13 @@ def names_file(target: str) -> bool:
 def verify_file(path: Path) -> AuditResult:
     """Verify an audit.jsonl, given itself or by its folder, against the report beside it.
 
-    Raises `UsageError` if there is no such file.
+    Raises `UsageError` if there is no such file, or if it is another one: no log was changed then.
     """
     path = path / AUDIT_NAME if path.is_dir() else path
+    if path.name != AUDIT_NAME and not _begins_as_log(path):
+        beside = path.with_name(AUDIT_NAME)
+        right = f"the log beside it is {beside}" if beside.is_file() else f"name an {AUDIT_NAME}"
+        raise UsageError(f"{path} is not an audit log; {right}")
     end, note = _read_end(path.with_name(REPORT_NAME))
     try:
         # Bytes that are not UTF-8 become characters that break the hash.
@@ -57,14 +64,26 @@ def verify_file(path: Path) -> AuditResult:
         ) as file:
             verdict = verify_audit(_lines(file), head=end.head, entries=end.entries)
     except OSError as error:
-        raise UsageError(
-            f"{path} cannot be read ({error.strerror}); name an {AUDIT_NAME}, or a run"
-        ) from error
+        raise _unreadable(path, error) from error
     if None not in {end.run, verdict.run} and verdict.run != end.run:
         fault = f"it is of run {verdict.run}, but the report beside it is of run {end.run}"
         return AuditResult(str(path), verdict.entries, verdict.head, fault)
     proves = FILE_PROVES if end.head is not None else FILE_ALONE_PROVES
     return replace(_audited(str(path), verdict, note, end.fault), proves=proves)
+
+
+def _begins_as_log(path: Path) -> bool:
+    """Return whether a file has an audit log's first line, or entries, though it may be damaged."""
+    try:
+        with open_regular(path) as file:
+            begin = file.read(LONGEST_BEGINNING)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return CHAIN.encode() in begin or b'"hash":"' in begin
+
+
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"{path} cannot be read ({error.strerror}); name an {AUDIT_NAME}, or a run")
 
 
 def _lines(file: TextIOWrapper) -> Iterator[str]:

@@ -156,6 +156,28 @@ def test_the_command_exits_1_on_a_broken_chain(report: Path, harness: Harness):
     assert "breaks at line 3" in broken.out
 
 
+def test_another_file_is_not_called_a_broken_log(report: Path, harness: Harness):
+    wrong = harness.run("audit", "verify", report / "report.json")
+    assert (wrong.code, wrong.out) == (2, "")
+    right = f"report.json is not an audit log; the log beside it is {report / 'audit.jsonl'}"
+    assert right in wrong.err
+    (harness.folder / "rows.csv").write_text("key,interaction_id\n")
+    wrong = harness.run("audit", "verify", "rows.csv")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "rows.csv is not an audit log; name an audit.jsonl" in wrong.err
+
+
+def test_a_copy_of_a_log_is_one_whatever_its_name_and_its_damage(report: Path, tmp_path: Path):
+    lines = (report / "audit.jsonl").read_text().splitlines(keepends=True)
+    copy = tmp_path / "copy.txt"
+    copy.write_text("".join(lines))
+    assert verify_file(copy).fault is None
+    copy.write_text("".join(lines[1:]))
+    assert "the start is missing" in str(verify_file(copy).fault)
+    (report / "audit.jsonl").write_text("")
+    assert "the start is missing" in str(verify_file(report).fault)
+
+
 def test_a_device_and_a_pipe_are_not_read(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
     for path in (Path("/dev/zero"), tmp_path / "pipe"):
