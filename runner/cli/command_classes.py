@@ -10,10 +10,13 @@ from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 CHECKING = frozenset({"validate", "check", "lint", "verify", "test", "dry-run", "dryrun", "noop"})
 """What other programs call a command, or an option, that checks and changes nothing."""
+
+ENVIRONMENT = "--env"
 
 VALIDATE_ONLY = "validate_only"
 
@@ -42,12 +45,22 @@ class GroupedCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse arguments. The error for an option such as `--dry-run` says what to write."""
         try:
-            return super().parse_args(ctx, list(_completed(args, self._alone())))
+            words = list(_completed(args, self._alone()))
+            self._check_one_environment(ctx, words)
+            return super().parse_args(ctx, words)
         except Exception as error:
             name = getattr(error, "option_name", None)  # of an unknown option alone
             if isinstance(name, str) and _means_checking(name):
                 _add_help(error, self._instead(ctx.command_path))
             raise
+
+    def _check_one_environment(self, ctx: Any, words: list[str]) -> None:
+        """Refuse a second `--env` of a command that takes one: without this, the last would count."""
+        *_, given = self.make_parser(ctx).parse_args(list(words))
+        for each in set(given):
+            if ENVIRONMENT in each.opts and not each.multiple and given.count(each) > 1:
+                text = f"`{ctx.command_path}` takes one environment at a time: run it once for each"
+                raise typer.BadParameter(text, ctx=ctx, param=each)
 
     def _alone(self) -> Mapping[str, str]:
         """Return this command's options that may stand alone, with the values that they then have."""

@@ -42,7 +42,8 @@ Envs = Annotated[
         "--env",
         envvar="RUNNER_ENV",
         metavar="NAME",
-        help=OPTIONS["environment"].help,
+        help=f"{OPTIONS['environment'].help} Repeatable: a run for each, one after another;"
+        " `apply --output json` takes one.",
         rich_help_panel=SELECTION,
     ),
 ]

@@ -38,7 +38,7 @@ def test_an_option_is_offered_as_its_field_declares_it(name: str, command: str):
     [offered] = [each for each in COMMANDS[command].params if each.name == name]
     declared = OPTIONS[name]
     assert (offered.opts, offered.envvar) == ([declared.flag], declared.variable)
-    assert offered.help == declared.help
+    assert offered.help.startswith(declared.help)  # `apply` adds that --env may be repeated
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -104,6 +104,38 @@ def test_a_plan_takes_what_apply_takes(tmp_path: Path):
 )
 def test_commands_that_may_fail_can_log_it(command: list[str]):
     assert {"log_format", "log_file", "verbose", "quiet"} <= options_of(*command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["plan", "manifest.yaml"],
+        ["doctor", "manifest.yaml"],
+        ["status"],
+        ["revert", "latest", "--out", "undo.yaml"],
+        ["audit", "verify", "latest"],
+    ],
+)
+def test_a_second_environment_is_refused_where_the_last_would_count(
+    command: list[str], tmp_path: Path
+):
+    ended = run(*command, "--env", "nope", "--env=demo", cwd=tmp_path)
+    assert (ended.code, ended.out) == (2, "")
+    name = " ".join(word for word in command[:2] if word in {command[0], "verify"})
+    assert f"`runner {name}` takes one environment at a time" in ended.err
+
+
+@pytest.mark.parametrize("output", ["json", "sarif"])
+def test_environments_whose_results_are_one_document_are_applied_one_at_a_time(
+    output: str, tmp_path: Path
+):
+    assert run("init", cwd=tmp_path).code == 0
+    both = ("--env", "demo", "--env", "production")
+    ended = run("apply", "manifest.yaml", *both, "--output", output, cwd=tmp_path)
+    assert ended.code == 2
+    told = f"--output {output} prints one document, and 2 environments are asked for"
+    assert told in ended.out + ended.err
+    assert not (tmp_path / "reports").exists()
 
 
 def test_the_list_of_commands_breaks_no_line_off():

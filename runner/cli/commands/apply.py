@@ -15,6 +15,7 @@ import typer
 
 from runner.cli import options
 from runner.cli.dataclass_options import expand_dataclasses
+from runner.console.diagnostics.formats import OutputFormat
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 from runner.core.batch_options import CHECKS
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 SIGNALLED = 128
 """Exit codes above it say which signal ended a run."""
+
+ONE_DOCUMENT = frozenset({OutputFormat.JSON, OutputFormat.SARIF})
+"""Outputs that programs read whole: two documents one after another are none."""
 
 ManifestOrPlan = Annotated[
     Path,
@@ -208,8 +212,16 @@ def _apply_in_turn(
     If `is_checked`, all are checked before the first is begun. A signal ends the run that goes on,
     and all that would follow.
     """
+    from runner.cli.output import boundary
+    from runner.core.errors import UsageError
     from runner.core.exit_code import worst
 
+    if console.output in ONE_DOCUMENT:
+        with boundary(console, requests[0].manifest):
+            raise UsageError(
+                f"--output {console.output} prints one document, and {len(requests)} environments are"
+                " asked for: apply them one at a time"
+            )
     if is_checked:
         _check_all(console, requests)
     environments = [str(each.environment) for each in requests]
