@@ -268,7 +268,8 @@ def _check_against(
         message = f"the manifest has changed since the plan of {plan.created_at}"
         problems.append(Problem("P002", message, Place(manifest.path, 1, 1), again))
     lost, moved = _history_since(plan, journal, again)
-    problems += lost
+    if lost:  # by another history every row would seem to have changed
+        raise ManifestInvalid([*problems, *lost])
     amended: list[tuple[int, Decision]] = []
     differing, found = 0, 0
     for row, decision in staging.planned():
@@ -364,7 +365,11 @@ def _history_since(
     if not journal.exists():
         if seen.lineage is None:
             return [], {}
-        return [_other_journal(plan, seen.location, "is gone", again)], {}
+        if journal.address == str(seen.location):
+            return [_other_journal(plan, seen.location, "is gone", again)], {}
+        message = f"the journal {journal.location} does not exist, and is not the plan's"
+        help_text = f"leave --journal (and its variable) out: the plan's journal is {seen.location}"
+        return [Problem("P002", message, Place(str(plan.path), 1, 1), help_text)], {}
     here = journal.location
     with journal.open_history() as history:
         if seen.lineage is not None and history.lineage_id != seen.lineage:

@@ -246,6 +246,20 @@ def test_another_journal_is_refused(desk: Desk, tmp_path: Path):
     gone.rename(desk.journal)
 
 
+def test_a_mistyped_journal_is_named_and_the_plans_own_is_not_called_gone(desk: Desk):
+    rows = manifest_rows(1)
+    written = desk.run(rows)
+    written.go("k0", Event.INTENT, Event.ACCEPTED)
+    written.finish()
+    desk.plan(rows)
+    right, desk.journal = desk.journal, desk.journal.with_name("other.db")
+    with pytest.raises(ManifestInvalid) as caught:
+        desk.apply(rows)
+    [problem] = caught.value.problems
+    assert problem.message == f"the journal {desk.journal} does not exist, and is not the plan's"
+    assert problem.help == f"leave --journal (and its variable) out: the plan's journal is {right}"
+
+
 def test_many_changes_are_named_up_to_a_bound(desk: Desk):
     desk.plan(manifest_rows(80))
     told = desk.refusal(manifest_rows(80, destination_uri=THERE)).splitlines()
