@@ -225,7 +225,14 @@ def _origins(history: History, run_no: int) -> Mapping[int, tuple[str, ...]]:
 
 
 def _manifest_of(record: RunRecord) -> Path:
-    return Path(RunArguments.of(record).folder or "", record.manifest_path)
+    given = RunArguments.of(record)
+    if given.submission is not None:
+        raise UsageError(
+            f"run {record.id} carried submission {given.submission}, and its manifest,"
+            f" {given.manifest}, lies with whoever submitted it: say with --manifest where it is now,"
+            " and write --out beside it"
+        )
+    return Path(given.folder or "", record.manifest_path)
 
 
 def _check_place(out: Path, rows: Path, manifest: Path) -> None:

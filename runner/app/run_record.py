@@ -40,7 +40,7 @@ def started_record(
         host=socket.gethostname(),
         user=current_user(),
         labels=dict(manifest.labels),
-        manifest_path=manifest.path,
+        manifest_path=request.arguments(manifest).manifest,
         manifest_sha256=manifest.sha256,
         options=request.to_json() | {"folder": str(Path.cwd())},
         reverts=manifest.reverts,

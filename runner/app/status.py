@@ -104,14 +104,15 @@ def _steps(
         yield from hold_steps(line.holds, journal)
         return
     given = RunArguments.of(record)
-    where = "" if given.folder in {None, str(Path.cwd())} else f", in the folder {given.folder}"
+    folder = given.commands_folder
+    where = "" if folder in {None, str(Path.cwd())} else f", in the folder {folder}"
     if line.counts.get(Outcome.IN_DOUBT) or line.state is RunState.DIED:
-        yield Step(f"apply again, which looks at the gateway{where}", next_steps.apply(given))
+        yield next_steps.go_on(given, f"{{again}}{where}: it looks at the gateway first")
     elif _is_left(line):
-        yield Step(
-            "when the cause is removed, apply again, which sends only what has not been carried"
-            f" out{where}",
-            next_steps.apply(given),
+        yield next_steps.go_on(
+            given,
+            f"when the cause is removed, {{again}}{where}: it sends only what has not been carried"
+            " out",
         )
     elif record.others_in_doubt:
         yield Step("see which runs left what is in doubt", next_steps.status(journal))

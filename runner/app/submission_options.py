@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import KW_ONLY, replace
 from typing import Any
 
 from runner.app.run_options import RunOptions
 from runner.core.batch_options import OPTIONS, BatchOptions, to_json
 from runner.core.errors import UsageError
 from runner.core.frozen import frozen
+from runner.core.manifest.model import Manifest
+from runner.core.next_steps import RunArguments
 from runner.manifest.load import Overrides
 from runner.manifest.own_sections import OwnSections
 
@@ -61,17 +63,29 @@ def _is_sound(name: str, value: Any) -> bool:
             return is_number and (option.least or 0) <= value <= (option.most or value)
 
 
+_NOT_SHOWN = frozenset({"own", "manifest", "submitted_as"})
+"""What a report of a submission's run does not list as an option, or shows elsewhere."""
+
+
 @frozen
 class SubmittedRun(RunOptions):
     """What a worker runs for a submission: environments and callbacks are the worker's own."""
 
     own: OwnSections | None = None
+    _: KW_ONLY
+    submission: int
+    submitted_as: str  # the manifest's name; its path is gone when the run has ended
 
     @property
     def overrides(self) -> Overrides:
         """How the options, and the worker, change the manifest while it is loaded."""
         return replace(RunOptions(manifest=self.manifest, **self.given()).overrides, own=self.own)
 
+    def arguments(self, manifest: Manifest) -> RunArguments:
+        """Return what the commands of next steps repeat."""
+        arguments = RunOptions.arguments(self, manifest)
+        return replace(arguments, manifest=self.submitted_as, submission=self.submission)
+
     def to_json(self) -> dict[str, Any]:
         """Return the options as the report shows them."""
-        return {k: v for k, v in RunOptions.to_json(self).items() if k not in {"own", "manifest"}}
+        return {k: v for k, v in RunOptions.to_json(self).items() if k not in _NOT_SHOWN}

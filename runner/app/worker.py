@@ -212,6 +212,9 @@ class Worker:
                 report_dir=self._config.report_dir,
                 own=self._config.own,
                 environment=job.submission.environment,
+                journal=journal.location,
+                submission=job.submission.id,
+                submitted_as=job.submission.manifest,
                 **given.given(),
             )
             loaded, _ = read_manifest(request, staging)

@@ -64,6 +64,9 @@ OVERRIDING = frozenset(
 )
 """Ends that take precedence even over a transfer in doubt."""
 
+HANDED_OVER = frozenset({ExitCode.TERMINATED, ExitCode.STORAGE, ExitCode.LOCKED})
+"""Ends of a submission's run after which a worker goes on with the submission by itself."""
+
 _WORST_FIRST = (
     ExitCode.BUG,
     ExitCode.STORAGE,

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from runner.core.approval.ssh_signature import PLAN_NAMESPACE
 from runner.core.batch_options import NO_OPTIONS, BatchOptions
+from runner.core.exit_code import HANDED_OVER
 from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.records.run_record import RunRecord
@@ -59,7 +60,10 @@ class Step:
 
 @frozen
 class RunArguments:
-    """What a run was started with; paths are relative to `folder`."""
+    """What a run was started with; paths are relative to `folder`.
+
+    The manifest of a submission is not there: it lies in a folder of whoever submitted it.
+    """
 
     manifest: str
     environment: str  # the one that was chosen, by `--env` or by the manifest
@@ -67,11 +71,15 @@ class RunArguments:
     report_dir: str = REPORT_DIR
     plan: str | None = None  # the plan file that is applied instead of the manifest
     folder: str | None = None  # in which the run was started; None: an earlier version's record
+    submission: int | None = None  # that a worker carried; None: somebody applied the manifest
+    is_handed_over: bool = False  # a worker goes on with the submission by itself
 
     @classmethod
     def of(cls, run: RunRecord) -> Self:
         """Return the arguments in a run's record."""
         recorded: Mapping[str, Any] = run.options
+        submission = recorded.get("submission")
+        has_died = run.exit_code is None
         return cls(
             manifest=run.manifest_path,
             environment=run.environment,
@@ -79,6 +87,8 @@ class RunArguments:
             report_dir=recorded.get("report_dir", REPORT_DIR),
             plan=recorded.get("plan") or recorded.get("out"),
             folder=recorded.get("folder"),
+            submission=submission,
+            is_handed_over=submission is not None and (has_died or run.exit_code in HANDED_OVER),
         )
 
     @property
@@ -86,6 +96,11 @@ class RunArguments:
         """The journal's path, given or by default."""
         journal = self.options.journal
         return journal_beside(self.manifest, self.environment) if journal is None else journal.text
+
+    @property
+    def commands_folder(self) -> str | None:
+        """The folder that offered commands are for; None: unknown, or they say so themselves."""
+        return self.folder if self.submission is None else None
 
     def at(self, journal: str) -> Self:
         """Return a copy with the journal at `journal`."""
@@ -104,8 +119,30 @@ def shell_line(argv: Sequence[str]) -> str:
 
 
 def apply(run: RunArguments) -> tuple[str, ...]:
-    """Return the command that applies again with the options of a run."""
+    """Return the command that applies again with the options of a run.
+
+    That of a submission submits its manifest again: environment and secrets are a worker's.
+    """
+    if run.submission is not None:
+        return _command(("submit",), (run.manifest,), run.options.in_next_steps())
     return _command(("apply",), (run.plan or run.manifest,), _of_batch(run))
+
+
+def go_on(run: RunArguments, sentence: str) -> Step:
+    """Return how the batch of a run that has ended goes on.
+
+    `sentence` says when and how, with `{again}` where it tells a person to apply again.
+    """
+    if run.is_handed_over:
+        return Step(
+            f"unless submission {run.submission} was cancelled, a worker goes on with it by itself,"
+            " and looks up first what is in doubt; see where it stands",
+            fleet(run.journal_path),
+        )
+    again = "apply again"
+    if run.submission is not None:
+        again = f"submit {run.manifest} again, in its folder"
+    return Step(sentence.replace("{again}", again), apply(run))
 
 
 def plan(run: RunArguments, *, out: str | None = None, preflight: bool = False) -> tuple[str, ...]:
@@ -153,6 +190,11 @@ def doctor(run: RunArguments) -> tuple[str, ...]:
 def status(journal: str | None = None, run: str | None = None) -> tuple[str, ...]:
     """Return the command that shows a journal's runs, or one run with what is in doubt."""
     return _command(("status",), () if run is None else (run,), _options(("--journal", journal)))
+
+
+def fleet(journal: str) -> tuple[str, ...]:
+    """Return the command that shows a fleet's submissions, and who carries them."""
+    return _command(("status",), (), ("--fleet", *_options(("--journal", journal))))
 
 
 def control(journal: str | None, command: str) -> tuple[str, ...]:

@@ -146,10 +146,10 @@ def _steps(content: Content, doubts: int) -> Iterator[Step]:
 
 
 def _doubt_steps(content: Content) -> Iterator[Step]:
-    yield Step(
-        "Apply the batch again. What is in doubt is looked up first, and is sent again only where "
-        "the gateway's promises make a second move impossible.",
-        _apply(content),
+    yield _go_on(
+        content,
+        "{again}. What is in doubt is looked up first, and is sent again only where the gateway's "
+        "promises make a second move impossible",
     )
     key = next(g.first_key for g in content.summary.groups if g.outcome is Outcome.IN_DOUBT)
     run, journal = content.source.run.id, _given(content).journal_path
@@ -186,45 +186,50 @@ def _fix(content: Content) -> Iterator[Step]:
 
 
 def _fix_and_apply(content: Content) -> Iterator[Step]:
-    yield Step(
-        "Read the reasons below, fix what they name, and apply again: only what has not been "
-        "carried out is sent.",
-        _apply(content),
+    yield _go_on(
+        content,
+        "Read the reasons below, fix what they name, and {again}: only what has not been carried "
+        "out is sent",
     )
 
 
 def _resume(content: Content) -> Iterator[Step]:
-    yield Step(
+    yield _go_on(
+        content,
         f"{_when(content.source.run)}: it continues with what has not been carried out, "
-        "and sends nothing twice.",
-        _apply(content),
+        "and sends nothing twice",
     )
 
 
 def _when(run: RunRecord) -> str:
     """Return when a run that ended early is to be continued."""
     if run.outcome == "interrupted":
-        return "When the batch may go on, apply again"
+        return "When the batch may go on, {again}"
     if run.outcome != "stopped" or run.windows is None or run.windows.closed_at is None:
-        return "When the cause is removed, apply again"
+        return "When the cause is removed, {again}"
     if not run.windows.openings:
-        return "The windows closed: when the manifest has one that opens, apply again"
-    return f"When the windows open again, at {clock_time(run.windows.openings[0].opens_utc)} UTC, apply again"
+        return "The windows closed: when the manifest has one that opens, {again}"
+    opens = clock_time(run.windows.openings[0].opens_utc)
+    return f"When the windows open again, at {opens} UTC, {{again}}"
 
 
 def _follow(content: Content) -> Iterator[Step]:
     """Yield what to do with a run that had not ended when it was reported."""
     run, journal = content.source.run.id, _given(content).journal_path
     yield Step("See whether it goes on, and what holds it.", next_steps.status(journal, run))
-    yield Step(
-        "If it has died, apply again: it continues with what has not been carried out, and sends "
-        "nothing twice.",
-        _apply(content),
+    yield _go_on(
+        content,
+        "if it has died, {again}: it continues with what has not been carried out, and sends nothing "
+        "twice",
     )
 
 
 def _diagnose(content: Content) -> Iterator[Step]:
-    yield Step("Find the obstacle.", next_steps.doctor(_given(content)))
+    given, host = _given(content), content.source.run.host
+    if given.submission is None:
+        yield Step("Find the obstacle.", next_steps.doctor(given))
+    else:  # its secrets, and its way to the gateway, are the worker's
+        yield Step(f"Find the obstacle on the worker's host, {host}: see the explanation above.")
     yield from _resume(content)
 
 
@@ -254,8 +259,12 @@ def _given(content: Content) -> RunArguments:
     return RunArguments.of(content.source.run)
 
 
-def _apply(content: Content) -> tuple[str, ...]:
-    return next_steps.apply(_given(content))
+def _go_on(content: Content, sentence: str) -> Step:
+    return _as_sentence(next_steps.go_on(_given(content), sentence))
+
+
+def _as_sentence(step: Step) -> Step:
+    return replace(step, text=f"{step.text[0].upper()}{step.text[1:]}.")
 
 
 def _plan_steps(content: Content, send: int) -> Iterator[Step]:
@@ -288,8 +297,7 @@ def _carry_out(given: RunArguments, text: str, approvals: int) -> Iterator[Step]
     if not approvals or given.plan is None:
         yield Step(text, next_steps.apply(given))
         return
-    for step in next_steps.approve(given, approvals):
-        yield replace(step, text=f"{step.text[0].upper()}{step.text[1:]}.")
+    yield from map(_as_sentence, next_steps.approve(given, approvals))
 
 
 _ASK = "See whom the selections find now; nobody is moved."

@@ -389,7 +389,8 @@ def test_a_manifest_may_lower_the_workers_limits_and_not_raise_them(site: Site):
         from runner.staging.rows import Staging  # noqa: PLC0415
 
         with Staging() as staging:
-            loaded, _ = read_manifest(SubmittedRun(manifest=path, own=config.own), staging)
+            run = SubmittedRun(manifest=path, own=config.own, submission=1, submitted_as=path.name)
+            loaded, _ = read_manifest(run, staging)
         limits = loaded.environment.limits
         assert (limits.rate_per_s, limits.in_flight, limits.burst) == (rate, in_flight, own.burst)
 

@@ -214,3 +214,42 @@ def test_a_command_for_a_run_names_its_journal():
     assert shell_line(command) == "runner control continue --journal 'a journal.db'"
     assert next_steps.ending("a journal.db", "continue") == shell_line(command)
     assert next_steps.ending("a journal.db", None) is None
+
+
+SUBMITTED = RunArguments(
+    manifest="the batch.yaml",
+    environment="eu",
+    report_dir="/srv/reports",
+    options=BatchOptions(
+        environment="eu", journal=JournalLocation("postgresql:///j?lane=a"), limit=3, again=True
+    ),
+    folder="/srv",
+    submission=7,
+)
+
+
+def test_the_batch_of_a_submission_goes_on_by_being_submitted_again():
+    step = next_steps.go_on(SUBMITTED, "when it may, {again}")
+    assert step.text == "when it may, submit the batch.yaml again, in its folder"
+    assert step.command == (
+        "runner submit 'the batch.yaml' --env eu --limit 3 --journal 'postgresql:///j?lane=a'"
+    )
+    assert SUBMITTED.commands_folder is None
+
+
+def test_a_submission_that_was_handed_over_goes_on_by_itself():
+    step = next_steps.go_on(replace(SUBMITTED, is_handed_over=True), "{again}")
+    assert step.text.startswith("unless submission 7 was cancelled, a worker goes on with it")
+    assert step.command == "runner status --fleet --journal 'postgresql:///j?lane=a'"
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "is_handed_over"),
+    [(None, True), (143, True), (74, True), (75, True), (130, False), (5, False), (6, False)],
+)
+def test_death_and_hand_over_leave_a_submission_to_the_workers(
+    exit_code: int | None, *, is_handed_over: bool
+):
+    run = replace(samples.RUN, options={"submission": 7}, exit_code=exit_code)
+    assert RunArguments.of(run).is_handed_over is is_handed_over
+    assert RunArguments.of(replace(run, options={})).is_handed_over is False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import signal
 import socket
 import urllib.request
@@ -13,9 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.harness import Harness, Process, manifest, transfer
+from tests.e2e.harness import Ended, Harness, Process, manifest, transfer
 from tests.foreign.gateway import Gateway
-from tests.foreign.script import Step
+from tests.foreign.script import MUTE, Step
 from tests.postgres_server import fresh_database
 
 OWN = ("environments", "gateways")
@@ -250,3 +252,54 @@ def test_a_batch_that_was_handed_over_goes_on_where_it_stood(gateway: Gateway, h
         "unchanged", "rejected", "rejected",
     )  # fmt: skip
     assert report.by_id["i-6"]["wave"] == 2
+
+
+def test_what_a_submissions_run_offers_works_in_any_terminal(
+    gateway: Gateway, harness: Harness, tmp_path: Path
+):
+    """Its manifest was written where the worker ran, and is gone; the journal is the database."""
+    rows = [transfer("i-0"), transfer("i-1"), transfer("i-2")]
+    gateway.scripts["i-2"] = [MUTE, Step()]
+    content = manifest(gateway, rows, limits={"in_flight": 1, "rate": "50/s"})
+    content["policy"] |= {"waves": [2, {"size": "100%", "confirm": True}]}
+    path = harness.write(content, "batch7.yaml")
+    elsewhere = Harness(tmp_path / "elsewhere")  # without the variable that names the journal
+    elsewhere.folder.mkdir()
+    said: list[str] = []
+
+    def paste(command: str, *, folder: Harness = elsewhere) -> Ended:
+        said.append(command)
+        program, *words = shlex.split(command)
+        assert program == "runner"
+        ended = folder.run(*words)
+        assert ended.code == 0, (command, ended)
+        return ended
+
+    with harness.started("worker", "--config", configured(harness, content)) as worker:
+        submitted = harness.run("submit", path, "--env", "foreign")
+        assert submitted.code == 0, submitted.err
+        waiting = first_line(worker, "wave 2 of 2 waits to be confirmed")
+        paused = harness.run("control", "pause").out
+        shown = harness.run("control", "show").out
+        [resume] = set(re.findall(r"runner control resume --journal '[^']*'", paused + shown))
+        paste(resume)
+        paste(waiting["command"])
+        assert first_line(worker, "run of a submission ended")["code"] == "6"
+        latest = json.loads(harness.run("status", "latest", "--output", "json").out)
+        report = harness.newest_report()
+        steps = {each["command"]: each["text"] for each in report.json["next_steps"]}
+        again, status, _transferred, failed = steps
+        assert steps[again].startswith("Submit batch7.yaml again, in its folder. What is in doubt")
+        assert latest["next_steps"][0]["command"] == again
+        paste(status)
+        paste(failed)
+        # In the folder of the manifest, whose copy on the worker is gone.
+        paste(again, folder=Harness(harness.folder))
+        assert first_line(worker, "run of a submission ended")["code"] == "0"
+        worker.terminate()
+        worker.communicate()
+    assert report.run["manifest"]["path"] == "batch7.yaml"
+    page = (report.folder / "report.html").read_text("utf-8")
+    assert "runner-submission-" not in page + json.dumps(report.json) + json.dumps(latest)
+    assert "runner-submission-" not in "".join(said)
+    assert "password" not in "".join(said)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from runner.core.exit_code import ExitCode
+from runner.core.exit_code import HANDED_OVER, ExitCode
 from runner.core.journal_location import JournalLocation
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.frozen_plan import FrozenPlan, FrozenRow
@@ -18,9 +18,6 @@ from runner.journal.postgres.lease import Watcher
 from runner.journal.postgres.store import Store
 from runner.ports.fleet import SubmissionOver, SubmissionState
 from runner.ports.journal_access import Lane
-
-HANDED_OVER = frozenset({ExitCode.TERMINATED, ExitCode.STORAGE, ExitCode.LOCKED})
-"""Ends of a run after which another run goes on with the submission."""
 
 GOT_ON = 20
 """Events of a run by which it got on, so that its death is not its submission's fault."""

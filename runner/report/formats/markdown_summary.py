@@ -63,7 +63,7 @@ def summary(content: Content, whereabouts: str, clean: Clean = str) -> Iterator[
     yield table(("", ""), [(f"**{name}**", text) for name, text in _figures(content)])
     yield "\n### What to do next\n\n"
     yield from (f"{n}. {_step(step)}\n" for n, step in enumerate(verdict.steps, start=1))
-    folder = RunArguments.of(content.source.run).folder
+    folder = RunArguments.of(content.source.run).commands_folder
     if folder is not None and any(step.argv for step in verdict.steps):
         yield f"\nThe commands are for the folder {code(folder, len(folder))}.\n"
     if groups := _groups(content):

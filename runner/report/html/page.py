@@ -75,7 +75,7 @@ def _variables(content: Content) -> dict[str, Any]:
     source, summary = content.source, content.summary
     bin_s, points = coarsened(source.figures.timeline, source.figures.timeline_bin_s)
     style, script = _style() + _page_foot(source.run), _script()
-    verdict = verdict_of(content)
+    verdict, given = verdict_of(content), next_steps.RunArguments.of(source.run)
     category_counts, manifest = count_categories(content), shown_lines(source)
     return {
         "content": content,
@@ -83,7 +83,8 @@ def _variables(content: Content) -> dict[str, Any]:
         "summary": summary,
         "verdict": verdict,
         "headline": _A_COUNT.sub("\\1\N{NO-BREAK SPACE}", verdict.headline),
-        "folder": next_steps.RunArguments.of(source.run).folder,
+        "folder": given.folder,
+        "commands_folder": given.commands_folder,
         "checks": _checks(content),
         "windows": windows(content),
         "progress": page_figures.progress(content),
