@@ -88,6 +88,9 @@ def test_ctrl_c_ends_the_watch_and_not_the_run(gateway: Gateway, harness: Harnes
             shown.type(b"\x03")
             assert shown.ended() == 130
         assert "─" not in shown.screen.text
+        assert "stopped watching: the run goes on, and nothing was changed" in shown.screen.text
+        assert "error" not in shown.screen.text
+        assert "apply" not in shown.screen.text
         assert process.poll() is None
         for gate in ("refuse", "go"):
             gateway.release(gate)

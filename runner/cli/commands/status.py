@@ -87,7 +87,7 @@ def watch_run(console: Console, where: JournalOptions, run: str | None) -> None:
     from runner.console.results.status import RunState, render_status
 
     Signals().install()
-    with boundary(console, where.manifest):
+    with boundary(console, where.manifest), _stopped_by_signal(console):
         journal = find_journal(where)
         with RunWatch(journal, run, time.time) as watch:
             snapshot = watch.look()
@@ -100,6 +100,18 @@ def watch_run(console: Console, where: JournalOptions, run: str | None) -> None:
                     refresh(snapshot.at, snapshot.record, snapshot.state, snapshot.progress)
         if console.output is not OutputFormat.JSON:
             console.show(partial(render_status, one=True), str, status_of(journal, run_id))
+
+
+@contextmanager
+def _stopped_by_signal(console: Console) -> Iterator[None]:
+    """End the command at a signal without an error: a watch has no part in the run."""
+    from runner.core.errors import Interrupted
+
+    try:
+        yield
+    except Interrupted as interrupted:
+        console.err.write("stopped watching: the run goes on, and nothing was changed\n")
+        raise SystemExit(interrupted.code) from None
 
 
 @contextmanager
