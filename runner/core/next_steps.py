@@ -197,6 +197,11 @@ def fleet(journal: str) -> tuple[str, ...]:
     return _command(("status",), (), ("--fleet", *_options(("--journal", journal))))
 
 
+def cancel(journal: str, submission: int) -> tuple[str, ...]:
+    """Return the command that ends a submission."""
+    return _command(("cancel",), (str(submission),), _options(("--journal", journal)))
+
+
 def control(journal: str | None, command: str) -> tuple[str, ...]:
     """Return the command that gives `command` to the run that is going on with a journal.
 

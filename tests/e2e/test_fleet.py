@@ -303,3 +303,29 @@ def test_what_a_submissions_run_offers_works_in_any_terminal(
     assert "runner-submission-" not in page + json.dumps(report.json) + json.dumps(latest)
     assert "runner-submission-" not in "".join(said)
     assert "password" not in "".join(said)
+
+
+def test_ctrl_c_ends_the_waiting_and_not_the_submission(gateway: Gateway, harness: Harness):
+    content = manifest(gateway, [transfer("i-1")])
+    here = content["environments"].pop("foreign")
+    content["environments"] = {"eu": here | {"account": "eu"}, "us": here | {"account": "us"}}
+    content["environment"] = "eu"
+    path = harness.write(content)
+    with harness.started("submit", path, "--env", "eu", "--env", "us", "--wait") as waiting:
+        assert waiting.stderr is not None
+        shown = ""
+        while "submission 1: waiting" not in shown:
+            shown += waiting.stderr.readline()
+        waiting.send_signal(signal.SIGINT)
+        out, err = waiting.communicate()
+    assert waiting.returncode == 130
+    assert "error" not in err
+    assert "submissions 1 and 2 stay, and workers carry them out" in err
+    see, *ends = (line.strip() for line in err.splitlines() if line.startswith("  runner "))
+    del harness.env["RUNNER_JOURNAL"]
+    for offered in (see, *ends):
+        ended = harness.run(*shlex.split(offered)[1:])
+        assert ended.code == 0, (offered, ended.err)
+    assert [each.split()[2] for each in ends] == ["1", "2"]
+    assert harness.run(*shlex.split(see)[1:]).out.count("to be cancelled") == 2
+    assert out == ""

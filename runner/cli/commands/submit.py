@@ -14,6 +14,8 @@ from runner.cli.dataclass_options import expand_dataclasses
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runner.cli.output import Console
     from runner.core.journal_location import JournalLocation
     from runner.ports.fleet import Submission
@@ -51,7 +53,6 @@ def submit(
     from runner.app.signals import Signals
     from runner.app.submit import moment_of, submit_manifest
     from runner.cli.output import boundary
-    from runner.core.exit_code import worst
 
     Signals().install()
     console = output.console(no_progress=True, max_problems=max_problems)
@@ -64,7 +65,7 @@ def submit(
         for number in submitted.ids:
             _show_submitted(console, number, journal)
         if wait:
-            raise SystemExit(worst([_wait(console, journal, each) for each in submitted.ids]))
+            raise SystemExit(_wait_for_all(console, journal, submitted.ids))
 
 
 def cancel(
@@ -132,13 +133,44 @@ def _named(journal: JournalLocation | None) -> JournalLocation:
 
 def _show_submitted(console: Console, number: int, journal: JournalLocation) -> None:
     from runner.console.diagnostics.formats import OutputFormat
-    from runner.core.next_steps import shell_line
+    from runner.core import next_steps
 
     if console.output is not OutputFormat.JSON:
-        again = shell_line(("runner", "status", "--fleet", "--journal", str(journal)))
+        again = next_steps.shell_line(next_steps.fleet(str(journal)))
         console.err.write(f"submission {number} waits for a worker; to see it:\n  {again}\n")
     else:
         console.out.write(f'{{"submission": {number}}}\n')
+
+
+def _wait_for_all(console: Console, journal: JournalLocation, numbers: Sequence[int]) -> int:
+    """Wait until submissions are over; return the worst exit code, or that of a signal."""
+    from runner.core.errors import Interrupted
+    from runner.core.exit_code import worst
+
+    left, codes = [*numbers], list[int]()
+    try:
+        while left:
+            codes.append(_wait(console, journal, left[0]))
+            del left[0]
+    except Interrupted as interrupted:
+        console.err.write(_stay_text(left, journal))
+        return interrupted.code
+    return worst(codes)
+
+
+def _stay_text(numbers: Sequence[int], journal: JournalLocation) -> str:
+    """Return what becomes of submissions that are no longer waited for, and how to end them."""
+    from runner.core import next_steps
+
+    if len(numbers) == 1:
+        stay = f"submission {numbers[0]} stays, and a worker carries it out"
+    else:
+        stay = f"submissions {' and '.join(map(str, numbers))} stay, and workers carry them out"
+    see = next_steps.fleet(str(journal))
+    ends = (next_steps.cancel(str(journal), number) for number in numbers)
+    lines = [f"stopped waiting: {stay}; to see it:", f"  {next_steps.shell_line(see)}"]
+    lines += ["to end it:", *(f"  {next_steps.shell_line(each)}" for each in ends)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _wait(console: Console, journal: JournalLocation, number: int) -> int:
@@ -161,7 +193,7 @@ def _wait(console: Console, journal: JournalLocation, number: int) -> int:
 
 def _end_text(found: Submission, journal: JournalLocation) -> str:
     from runner.console.terminal_text import visible
-    from runner.core.next_steps import shell_line
+    from runner.core import next_steps
 
     code = "" if found.exit_code is None else f", exit code {found.exit_code}"
     lines = [f"submission {found.id} ({found.batch}): {found.state}{code}"]
@@ -169,6 +201,6 @@ def _end_text(found: Submission, journal: JournalLocation) -> str:
         lines.append(f"  {visible(found.explanation)}")
     if found.run is not None and found.lane is not None:
         where = str(journal) + ("&" if "?" in str(journal) else "?") + f"lane={found.lane}"
-        again = ("runner", "report", found.run, "--journal", where)
-        lines += ["its report:", f"  {shell_line(again)}"]
+        again = next_steps.render(where, found.run)
+        lines += ["its report:", f"  {next_steps.shell_line(again)}"]
     return "".join(f"{line}\n" for line in lines)
