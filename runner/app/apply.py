@@ -23,7 +23,7 @@ from runner.app.run_batch import NOTHING_SENT, PlannedBatch, run_batch
 from runner.app.run_options import RunOptions
 from runner.app.signals import Signals
 from runner.composition import forget_earlier_gateway
-from runner.core.errors import GatewayError, StorageError, UsageError
+from runner.core.errors import GatewayError, Interrupted, StorageError, UsageError
 from runner.core.exit_code import ExitCode, exit_code
 from runner.core.frozen import frozen
 from runner.core.manifest.model import Manifest
@@ -283,8 +283,13 @@ class _Run:
         if (error := self._unreachable) is not None:
             return RunEnd(ExitCode.UNREACHABLE, str(error), error, Figures())
         is_open = self._manifest.policy.why_shut(time.time()) is None
-        if batch.plan.send and is_open and not self._confirm(self._question(batch.plan)):
-            return RunEnd(ExitCode.INTERRUPTED, "declined at the prompt", None, Figures())
+        if batch.plan.send and is_open:
+            try:
+                is_confirmed = self._confirm(self._question(batch.plan))
+            except Interrupted as interrupted:  # the run is in the journal, and needs an end
+                return RunEnd(interrupted.code, "interrupted at the prompt", None, Figures())
+            if not is_confirmed:
+                return RunEnd(ExitCode.INTERRUPTED, "declined at the prompt", None, Figures())
         return None if batch.has_work or batch.history.outbox(0, 1) else NOTHING_SENT
 
     def finish(self, end: RunEnd, history: History, *, had_work: bool) -> Applied:

@@ -84,11 +84,16 @@ def test_an_end_of_input_is_a_no(gateway: Gateway, harness: Harness):
 
 
 def test_ctrl_c_at_the_question_sends_nothing(gateway: Gateway, harness: Harness):
+    """It ends the run as a no does: a run without an end would be shown as one that died."""
     with asked(harness, harness.write(manifest(gateway, [transfer()]))) as shown:
         shown.wait_for("[y/N]")
         shown.type(b"\x03")
         assert shown.ended() == 130
     assert not gateway.effects
+    report = harness.newest_report()
+    report.check(130)
+    assert report.run["outcome"] == "interrupted"
+    assert "interrupted  batch batch" in harness.run("status", "latest").out
 
 
 NO_STDIN = "os.dup2(os.open(os.devnull, os.O_RDONLY), 0)"
