@@ -141,7 +141,8 @@ def moment_of(text: str) -> float:
         ) from error
     if at.tzinfo is None:
         raise UsageError(
-            f"--at: {text!r} does not say which time zone; add its offset, such as {text}+01:00, or Z"
+            f"--at: {text!r} does not say which time zone; write date, time and offset, such as"
+            f" {at.isoformat()}+01:00, or Z in the offset's place"
         )
     return at.astimezone(UTC).timestamp()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections import Counter
@@ -17,7 +18,13 @@ import pytest
 import yaml
 
 from runner.app.run_options import RunOptions
-from runner.app.submit import cancel_submission, drain_worker, fleet_state, submit_manifest
+from runner.app.submit import (
+    cancel_submission,
+    drain_worker,
+    fleet_state,
+    moment_of,
+    submit_manifest,
+)
 from runner.app.worker import Worker
 from runner.app.worker_config import read_config
 from runner.app.worker_metrics import WorkerMetrics
@@ -402,3 +409,12 @@ def test_the_figures_are_in_prometheus_format(site: Site):
     site.once(lambda: worker.figures.ended)
     text = WorkerMetrics(worker.figures, time.monotonic).text()
     assert 'runner_worker_runs_total{code="0"} 1' in text
+
+
+@pytest.mark.parametrize("text", ["2026-12-01", "2026-12-01+01:00", "2026-12-01T02:00", "20261201"])
+def test_the_example_for_a_time_without_zone_is_accepted(text: str):
+    with pytest.raises(UsageError, match="which time zone") as refused:
+        moment_of(text)
+    example = re.search(r"such as (\S+),", str(refused.value))
+    assert example is not None
+    assert moment_of(example[1]) >= moment_of("2026-12-01T00:00:00+01:00")
