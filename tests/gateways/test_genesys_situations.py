@@ -254,6 +254,49 @@ async def test_a_leg_at_the_queue_that_died_is_none_while_the_customer_waits_in_
         assert (await outcome(stage)).status == "unconfirmed"
 
 
+LATER = "2026-12-01T21:00:09.000000Z"
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        [participant("agent", "p-3", userId=OTHER_USER)],
+        [participant("customer", "p-0", state="disconnected", endTime=LATER)],
+    ],
+    ids=["moved elsewhere by a colleague", "hung up"],
+)
+async def test_a_leg_that_died_at_once_is_none_when_whoever_held_has_left_later(then: Any):
+    left = participant("agent", "p-1", userId=USER, state="disconnected", endTime=LATER)
+    dead = participant("acd", "p-2", queueId=TARGET, state="disconnected", endTime=AT)
+    async with staged() as stage:
+        stage.server.conversations["c-1"] = conversation("c-1", HELD)
+        await stage.submit()
+        await stage.show({"id": "c-1", "participants": [left, dead, *then]})
+        assert (await outcome(stage)).status == "unconfirmed"
+
+
+async def test_who_was_called_in_has_not_arrived_when_all_hang_up_together():
+    one = participant("agent", "p-1", userId=USER, state="disconnected", endTime=LATER)
+    two = participant("agent", "p-2", userId=OTHER_USER, state="disconnected", endTime=LATER)
+    for each in (one, two):
+        each["messages"][0]["connectedTime"] = AT
+    async with staged([TO_OTHER]) as stage:
+        stage.server.conversations["c-1"] = conversation("c-1", HELD)
+        await stage.submit(TO_OTHER)
+        await stage.show(conversation("c-1", one, two, endTime=LATER))
+        assert (await outcome(stage)).status == "unconfirmed"
+
+
+async def test_who_waited_at_the_destination_and_hung_up_has_arrived():
+    left = participant("agent", "p-1", userId=USER, state="disconnected", endTime=AT)
+    waited = participant("acd", "p-2", queueId=TARGET, state="disconnected", endTime=LATER)
+    async with staged() as stage:
+        stage.server.conversations["c-1"] = conversation("c-1", HELD)
+        await stage.submit()
+        await stage.show(conversation("c-1", left, waited, endTime=LATER))
+        assert (await outcome(stage)).status == "transfer_initiated"
+
+
 async def test_a_failure_counts_though_the_replaced_leg_has_gone():
     gone = participant("agent", "p-1", userId=USER, state="disconnected", endTime=AT)
     dead = participant("acd", "p-2", queueId=TARGET, state="disconnected", endTime=AT)

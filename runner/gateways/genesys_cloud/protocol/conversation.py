@@ -12,6 +12,7 @@ from typing import Any
 
 from runner.core.frozen import frozen
 from runner.core.manifest.queue_selection import is_id
+from runner.core.timestamps import seconds_or_none
 from runner.core.transfer.canonical_form import canonical_interaction, same_destination
 from runner.core.transfer.lookup_verdict import PARTICIPANT, Arrival, Interaction
 from runner.gateways.genesys_cloud.protocol.command import CALLBACK, queue_uri, user_uri
@@ -91,6 +92,7 @@ class _Participant:
     address: str | None
     media: Mapping[str, tuple[str, ...]]  # the states of its communications, by medium
     is_gone: bool  # it has an end
+    ended_at: float | None  # when, in seconds since the epoch; None: not yet, or unknown
     was_connected: bool
     is_consulted: bool  # a consultation leg: holds the customer only when no other does
     is_watching: bool  # a supervisor who listens or coaches
@@ -106,6 +108,12 @@ class _Participant:
     @property
     def is_connected(self) -> bool:
         return self.is_live and any(not _HELD.isdisjoint(each) for each in self.media.values())
+
+    @property
+    def could_hold(self) -> bool:
+        """Whether it holds the customer, or may have before it ended."""
+        is_beside = self.is_consulted or self.is_watching or self.is_barging
+        return not is_beside and (self.purpose == "acd" or self.purpose in _AGENTS)
 
     @property
     def uri(self) -> str | None:
@@ -256,21 +264,32 @@ def _handles(holder: _Participant, participants: list[_Participant]) -> dict[str
 def _arrived(participants: list[_Participant], holder: _Participant | None) -> Iterator[Arrival]:
     """Yield participants as arrivals of moves: at a queue at once, else once connected.
 
-    While somebody who came earlier still holds the customer, the customer has not arrived: a leg of a
-    queue may have died at once, and a colleague may only have been called in. Consulted and watching
-    participants are not arrivals; a consultation leg that holds the customer is a move by an agent.
+    While somebody who came earlier still holds the customer, or held them to the end of a leg, the
+    customer has not arrived: a leg of a queue may have died at once, and a colleague may only have
+    been called in. Consulted and watching participants are not arrivals; a consultation leg that
+    holds the customer is a move by an agent.
     """
     last = len(participants) if holder is None else participants.index(holder)
     for n, each in enumerate(participants):
         if each.uri is None or each.is_watching or each.is_barging:
             continue
         is_done = n <= last and (each.purpose == "acd" or each.was_connected)
+        is_done = is_done and not _is_outlived(each, participants[:n])
         if not (is_done or each.is_live):
             continue  # it rang and was never answered
         if not each.is_consulted:
             yield Arrival(each.id, each.uri, is_done)
         elif each is holder:
             yield Arrival(each.id, each.uri, is_done, by_user=True)
+
+
+def _is_outlived(leg: _Participant, earlier: list[_Participant]) -> bool:
+    """Return whether a leg ended no later than one that came before it and may have held the customer."""
+    ended_at = leg.ended_at
+    if leg.is_live or ended_at is None:
+        return False
+    ends = (each.ended_at for each in earlier if each.could_hold and not each.is_live)
+    return any(end is not None and end >= ended_at for end in ends)
 
 
 def _transfers(fields: Mapping[str, Any]) -> tuple[list[Arrival], list[Setback]]:
@@ -327,11 +346,25 @@ def _participant(body: object) -> _Participant:
         address if isinstance(address, str) and address else None,
         media,
         fields.get("endTime") is not None,
+        _ended_at(fields, [each for found in communications.values() for each in found]),
         was_connected,
         bool(_id(fields, "consultParticipantId")),
         any(_id(fields, name) for name in _WATCHING),
         bool(_id(fields, "bargedParticipantId")),
     )
+
+
+def _ended_at(fields: Mapping[str, Any], communications: list[Mapping[str, Any]]) -> float | None:
+    """Return when the last communication of a participant ended, else when it left."""
+    ends = [_time(each, "disconnectedTime") for each in communications]
+    known = [end for end in ends if end is not None]
+    return max(known) if known and len(known) == len(ends) else _time(fields, "endTime")
+
+
+def _time(fields: Mapping[str, Any], name: str) -> float | None:
+    """Return a time; None if there is none that can be read: no decision needs it."""
+    value = fields.get(name)
+    return seconds_or_none(value) if isinstance(value, str) else None
 
 
 def _communication(fields: Mapping[str, Any]) -> str:
