@@ -109,6 +109,11 @@ def _mistake_consultations(body: Any) -> None:
         participant.pop("consultParticipantId", None)
 
 
+def _mistake_who_came_first(body: Any) -> None:
+    """Let whoever joined last look like who came first: any leg at the destination is an arrival."""
+    body.get("participants", []).reverse()
+
+
 def _forget_initiators(body: Any) -> None:
     for transfer in body.get("recentTransfers", ()):
         transfer["initiator"] = {}
@@ -186,6 +191,7 @@ PLATFORM_PLANTED: Mapping[str, PlatformParts] = {
     "command put again": PlatformParts(transport=Insistent),
     "taken for carried out": PlatformParts(gateway=Credulous),
     "blind to consultations": _retold(_mistake_consultations),
+    "blind to who still holds": _retold(_mistake_who_came_first),
     "blind to who moved it": _retold(_forget_initiators),
     "blind to truncation": PlatformParts(
         transport=lambda inner: Retold(inner, _call_it_whole, "/api/v2/analytics/")

@@ -138,6 +138,8 @@ class Organisation:
         self.touched: set[str] = set()  # a person ended or moved them, or they cannot be moved
         self.changed: Callable[[Conversation, frozenset[str]], None] = lambda _one, _topics: None
         self._chance = simulation.chance("organisation")
+        self._conferences = simulation.chance("conferences")
+        self._remains = simulation.chance("remains of commands")
         self._ids = simulation.chance("ids")
 
     @property
@@ -243,6 +245,40 @@ class Organisation:
             asked.mark = asking.mark = None
         self._tell(one, before)
 
+    def confer(self, one: Conversation, uri: str, *, may_keep: bool) -> None:
+        """Let the agent who holds the customer call in a queue or a user, and stay.
+
+        Nothing marks whoever is called in. `may_keep`: they may be left with the customer; never at
+        the destination of a batch, where nobody could tell that from a command. An agent whose own leg
+        bears a consultation's mark calls nobody in: of the two, the mark would point at the wrong one.
+        """
+        holder = one.holder()
+        if holder is None or holder.purpose != "agent" or holder.state != "connected":
+            return
+        if holder.mark is not None or any(one.is_consulted(leg) for leg in one.live()):
+            return
+        if any(leg.place == uri for leg in one.live()):
+            return
+        kind, _, place = uri.removeprefix("genesys://").partition("/")
+        self._note(one, f"calls a {kind} in")
+        if kind == "queue":
+            called = self._join(one, "acd", queue_id=place)
+        else:
+            called = self._join(one, "agent", user_id=place)
+        self._tell(one)
+        keeps = may_keep and self._conferences.random() < 0.4
+        leaves = holder if keeps else called
+        wait_s = self._conferences.uniform(2, 40)
+        self.simulation.after(wait_s, partial(self._end_conference, one, leaves))
+
+    def _end_conference(self, one: Conversation, leaves: Leg) -> None:
+        if one.ended_at is not None or not leaves.is_live or len(one.live()) == 1:
+            return
+        self._note(one, "the conference ends")
+        before = self._topics(one)
+        self._leave(leaves)
+        self._tell(one, before)
+
     # What commands do
 
     def take(
@@ -269,13 +305,25 @@ class Organisation:
             self._end_move(one, move, "Canceled")
             return
         if move.by is None and self._chance.random() < self.customs.fails:
-            self._end_move(one, move, self._chance.choice(("Failed", "Timeout")))
+            self._fail(one, move, self._chance.choice(("Failed", "Timeout")))
             return
         if not move.destination_uri.startswith("genesys://user/"):
             self._put(one, move)
             self._end_move(one, move, "Complete")
             return
         self._ring(one, move)
+
+    def _fail(self, one: Conversation, move: Move, state: str) -> None:
+        """Let a command come to nothing; at a queue it may leave a leg that died at once."""
+        place = move.destination_uri.removeprefix("genesys://queue/")
+        if place == move.destination_uri or self._remains.random() < 0.2:
+            self._end_move(one, move, state)
+            return
+        self.simulation.note("a leg dies at once", one.id)
+        self._join(one, "acd", ENDED, queue_id=place).ended_at = self.now
+        self._tell(one)
+        wait_s = self._remains.choice((0.0, 0.5, 5.0))
+        self.simulation.after(wait_s, partial(self._end_move, one, move, state))
 
     def _ring(self, one: Conversation, move: Move) -> None:
         before = self._topics(one)

@@ -94,6 +94,20 @@ def let_people_act(
                 simulation.after(0.0 if when == "at once" else chance.uniform(0, 40), act)
 
 
+def let_agents_confer(simulation: Simulation, mind: PlatformMind, uri: str) -> None:
+    """Let agents call colleagues and queues in, mostly where the batch moves to, after a look-up."""
+    chance, organisation = simulation.chance("calls"), mind.organisation
+    places = [f"genesys://queue/{ELSEWHERE}", f"genesys://user/{COLLEAGUE}"]
+    if uri.startswith("genesys://"):
+        places += [uri, uri, uri]
+    share = chance.choice((0.0, 0.3, 0.6))
+    for one in organisation.conversations.values():
+        if chance.random() < share:
+            place = chance.choice(places)
+            act = partial(organisation.confer, one, place, may_keep=place != uri)
+            mind.calls[one.id] = chance.choice((0.01, 0.2, 1.0, 4.0)), act
+
+
 def _drawn(chance: random.Random, organisation: Organisation, one: Conversation, uri: str) -> Act:
     hand = [f"genesys://queue/{ELSEWHERE}", f"genesys://user/{COLLEAGUE}"]
     if organisation.customs.lists_queue_moves or not uri.startswith("genesys://queue/"):

@@ -97,6 +97,7 @@ class PlatformMind:
         self.channels: dict[str, Channel] = {}
         self.stalled_until = 0.0
         self.ambushes: dict[str, list[Callable[[], None]]] = {}
+        self.calls: dict[str, tuple[float, Callable[[], None]]] = {}  # how long after a look-up
         self.requests: list[tuple[float, str]] = []  # when each was acted upon, and its token
         self._chance: random.Random = self.simulation.chance("platform")
         self._tokens: dict[str, float] = {}
@@ -206,6 +207,8 @@ class PlatformMind:
         one = self._visible(conversation_id)
         for action in self.ambushes.pop(conversation_id, ()):
             self.simulation.after(self._chance.choice((0.01, 0.05, 0.2, 0.6)), action)
+        if (call := self.calls.pop(conversation_id, None)) is not None:
+            self.simulation.after(*call)
         views = self._views.get(conversation_id)
         if views is None:
             return Answered(200, shown(one, self.organisation.customs))

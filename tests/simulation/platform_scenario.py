@@ -37,6 +37,7 @@ from tests.simulation.platform_people import (
     draw_analytics,
     draw_customs,
     draw_destination,
+    let_agents_confer,
     let_people_act,
     populate,
 )
@@ -96,6 +97,7 @@ class PlatformScenario:
         self._mind.remember()
         PlatformFaults(self._mind).begin()
         let_people_act(chance, self._simulation, self._mind, self._destination)
+        let_agents_confer(self._simulation, self._mind, self._destination)
         with ExitStack() as stack:
             listed = stack.enter_context(Staging())
             for n, name in enumerate(names):
@@ -110,6 +112,7 @@ class PlatformScenario:
         organisation = self._mind.organisation
         self._mind.heal()
         self._mind.ambushes.clear()
+        self._mind.calls.clear()
         organisation.customs = replace(organisation.customs, hears_out=0.0, fails=0.0)
         await asyncio.sleep(DRAINED_S)
         if self._promise is not None:

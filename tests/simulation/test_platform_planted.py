@@ -12,7 +12,7 @@ SEEDS = 150
 """Within which every planted fault must be found."""
 
 FOUND_BY = {
-    "blind resend by the next run": 8,
+    "blind resend by the next run": 21,
     "query, then resend": 1,
     "intent after send": 1,
     "plan before lock": 71,
@@ -23,7 +23,8 @@ FOUND_BY = {
     "command put again": 1,
     "taken for carried out": 2,
     "blind to consultations": 51,
-    "blind to who moved it": 8,
+    "blind to who still holds": 53,
+    "blind to who moved it": 73,
     "blind to truncation": 8,
     "one hidden conversation forbids all": 4,
     "selected, and moved from anywhere": 4,
@@ -43,6 +44,7 @@ TELLTALES = {
     "command put again": {"moved twice", "sent without ground"},
     "taken for carried out": {"misreported"},
     "blind to consultations": {"wrongly replaced"},
+    "blind to who still holds": {"misreported"},
     "blind to who moved it": {"misreported"},
     "blind to truncation": {"left waiting"},
     "one hidden conversation forbids all": {"lost"},
