@@ -9,7 +9,8 @@ from pathlib import Path
 
 from runner.app.approvals import judge_plan, plan_faults, requirements_of
 from runner.app.plan import read_manifest
-from runner.app.plan_check import as_planned
+from runner.app.plan_check import as_planned, manifest_faults
+from runner.app.plan_file import replan_help
 from runner.app.run_options import RunOptions
 from runner.console.results.approval_result import ApprovalResult, RequiredApprovals
 from runner.core import next_steps
@@ -29,6 +30,10 @@ def list_approvals(path: Path, environ: Mapping[str, str]) -> ApprovalResult:
     with Staging() as staging:
         manifest, _ = read_manifest(replace(request, only=(), exclude=()), staging)
     judged = judge_plan(plan, requirements_of(manifest, environ), now_s=time.time())
+    faults = [
+        *manifest_faults(plan, manifest, replan_help(plan, request.report_dir)),
+        *plan_faults(request, manifest, plan, judged),
+    ]
     return ApprovalResult(
         plan=str(path),
         id=plan.id,
@@ -40,6 +45,6 @@ def list_approvals(path: Path, environ: Mapping[str, str]) -> ApprovalResult:
         required=tuple(
             RequiredApprovals(each.requirement.source, each.approvals) for each in judged
         ),
-        faults=tuple(problem.message for problem in plan_faults(request, manifest, plan, judged)),
+        faults=tuple(problem.message for problem in faults),
         sign=next_steps.sign_plan(str(path)),
     )

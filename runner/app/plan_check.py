@@ -263,10 +263,7 @@ def _option_text(option: Option, value: Any) -> str:
 def _check_against(
     plan: PlanFile, manifest: Manifest, staging: Staging, journal: JournalAccess, again: str
 ) -> None:
-    problems = []
-    if manifest.sha256 != plan.manifest_sha256:
-        message = f"the manifest has changed since the plan of {plan.created_at}"
-        problems.append(Problem("P002", message, Place(manifest.path, 1, 1), again))
+    problems = list(manifest_faults(plan, manifest, again))
     lost, moved = _history_since(plan, journal, again)
     if lost:  # by another history every row would seem to have changed
         raise ManifestInvalid([*problems, *lost])
@@ -292,6 +289,13 @@ def _check_against(
     if problems:
         raise ManifestInvalid(problems)
     staging.amend(amended)
+
+
+def manifest_faults(plan: PlanFile, manifest: Manifest, again: str) -> Iterator[Problem]:
+    """Yield a problem if the manifest, or what it includes, is not the one that was planned."""
+    if manifest.sha256 != plan.manifest_sha256:
+        message = f"the manifest has changed since the plan of {plan.created_at}"
+        yield Problem("P002", message, Place(manifest.path, 1, 1), again)
 
 
 def _decision_under_plan(

@@ -344,6 +344,11 @@ def test_a_batch_is_planned_signed_listed_applied_and_its_audit_signed(
         "alice@example.net",
         "bob@example.net",
     ]
+    (folder / "m.yaml").write_text(MANIFEST + "# later\n")
+    code, said = ran("approvals", "plan.json")
+    assert (code, said.startswith("not approved: ")) == (3, True)
+    assert "cannot be applied: the manifest has changed since the plan of" in said
+    (folder / "m.yaml").write_text(MANIFEST)
     code, said = ran("apply", "plan.json")
     assert code == 0, said
     report = json.loads((folder / "reports/move/latest/report.json").read_text())
