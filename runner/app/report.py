@@ -95,8 +95,9 @@ def render_again(
         )
         with open_folder(out or root, *names) as folder:
             for each in map(format_named, forms):
-                check_unsigned(folder.path / each.file)
-                if out is not None:
+                if out is None:
+                    check_unsigned(folder.path / each.file)
+                else:
                     _check_out(source.run, out / each.file, each.name, each.beginning)
             end = _audit_again(source, folder) if whole else None
             content = _now(build_content(source, end))
@@ -148,7 +149,6 @@ def render_file(run: str, journal: JournalLocation, form: str, out: Path) -> Ren
     """
     chosen = format_named(form)
     with report_source(run, journal) as source, open_folder(out.parent) as folder:
-        check_unsigned(out)
         _check_out(source.run, out, form, chosen.beginning)
         with folder.writing(out.name) as stream:
             root = run_record.report_root_of(source.run)
@@ -168,10 +168,10 @@ def print_pdf(
         if out is None:
             root = _root(source.run, report_dir)
             path = root / source.run.batch / folder_name(source) / PDF
+            check_unsigned(path)
         else:
             path = out / PDF if out.is_dir() or not out.suffix else out
             _check_out(source.run, path, "pdf", pdf.BEGINNING)
-        check_unsigned(path)
         root = run_record.report_root_of(source.run)
         write_pdf(_elsewhere(build_content(source), root), path, os.environ)
         return Rendered(source.run.id, source.run.batch, (("pdf", path),))

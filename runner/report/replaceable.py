@@ -23,8 +23,10 @@ MOST_READ = 1024
 def check_replaceable(path: Path, form: str, beginning: re.Pattern[str]) -> None:
     """Refuse a file that is not an earlier report in the format `form`, which begins so.
 
-    An empty file holds nothing that could be lost. Raises `UsageError`.
+    An empty file holds nothing that could be lost; a report that was signed is refused too. Raises
+    `UsageError`.
     """
+    check_unsigned(path)
     if path.exists() and not _begins(path, beginning):
         raise UsageError(f"{path} exists and is not a report as {form}; give --out another name")
 

@@ -119,6 +119,15 @@ def test_a_page_shows_the_same_and_no_text_breaks_it(
     assert out.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_comparison_replaces_no_signed_page(journal: Path, runs: tuple[str, str], tmp_path: Path):
+    compared, out = compare(*runs, located(journal)), tmp_path / "report.html"
+    for _ in range(2):
+        write_page(compared, out)
+    (tmp_path / "head.json").touch()
+    with pytest.raises(UsageError, match="was signed, and would not be"):
+        write_page(compared, out)
+
+
 def test_one_run_is_not_compared_with_itself_nor_with_what_is_not_there(
     journal: Path, runs: tuple[str, str]
 ):
