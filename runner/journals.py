@@ -219,6 +219,13 @@ def every_journal(location: JournalLocation | None, manifest: Path | None) -> li
     return lanes_at(location)
 
 
+def place_of_journals(location: JournalLocation | None, manifest: Path | None) -> str:
+    """Return what `every_journal` looks through: a database, or a folder."""
+    if location is None or not _SCHEME.match(location.text):
+        return str(default_folder(manifest).absolute())
+    return str(location)
+
+
 def lanes_at(location: JournalLocation) -> list[JournalLocation]:
     """Return every lane of a database, or the file that is named.
 

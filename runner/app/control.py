@@ -13,8 +13,9 @@ from runner.core.errors import NotRunning, RunnerError, UsageError
 from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import shell_line
+from runner.core.number_text import counted
 from runner.core.transfer.message import NOTE_LIMIT, harmless
-from runner.journals import every_journal, journal_at
+from runner.journals import every_journal, journal_at, place_of_journals
 from runner.ports.control import ControlAnswer, ControlRequest
 from runner.ports.history import LATEST
 from runner.ports.journal_access import Holder, JournalAccess
@@ -101,8 +102,8 @@ def control_all(where: JournalOptions, given: GivenCommand) -> Iterator[Controll
     """
     if given.command not in FOR_ALL or given.run is not None:
         raise UsageError("--all is for `pause` and `stop` alone, without a run's id")
-    found = False
-    for location in every_journal(where.journal, where.manifest):
+    found, journals = False, every_journal(where.journal, where.manifest)
+    for location in journals:
         journal = journal_at(location)
         if journal.holder() is None:
             continue
@@ -113,8 +114,9 @@ def control_all(where: JournalOptions, given: GivenCommand) -> Iterator[Controll
             yield Controlled(LATEST, journal.address, error=error)
     if not found:
         raise NotRunning(
-            "no run is going on with a journal of this folder; name another's with --manifest, or a"
-            " database with --journal"
+            f"no run is going on; looked at {counted(len(journals), 'journal')} in"
+            f" {place_of_journals(where.journal, where.manifest)}; name another folder's with"
+            " --manifest, or a database with --journal"
         )
 
 

@@ -200,6 +200,9 @@ def test_an_operator_controls_the_run_of_a_worker_and_the_report_says_who(
     ]
     gone = harness.run("control", "pause")
     assert gone.code == 4, gone.err
+    none = harness.run("control", "pause", "--all")
+    assert none.code == 4, none.err
+    assert "no run is going on; looked at 1 journal in postgresql://" in " ".join(none.err.split())
 
 
 def test_a_batch_that_was_handed_over_goes_on_where_it_stood(gateway: Gateway, harness: Harness):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import shlex
 import socket
 import stat
 import sys
@@ -23,6 +24,7 @@ from runner.journal.control.wire import LONGEST_LINE
 from runner.ports.control import ControlAnswer, ControlRequest, Requester
 from runner.ports.journal_access import Holder
 
+JOURNAL = "/srv/the night.db"
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another account")
 
@@ -79,7 +81,7 @@ def group_of(path: Path) -> str:
 
 
 def asking(path: Path, **lie: int) -> Awaitable[ControlAnswer]:
-    client = SocketClient(holder(path, **lie))
+    client = SocketClient(holder(path, **lie), JOURNAL)
     return asyncio.to_thread(client.ask, ControlRequest("id-1", "pause", reason="because"))
 
 
@@ -184,8 +186,20 @@ def test_something_else_in_the_way(path: Path, what: str):
 def test_a_stale_socket_of_a_dead_run_is_replaced(path: Path):
     bound_socket(path, None).close()  # as after kill -9: the file stays
     with pytest.raises(NotRunning, match="cannot be asked"):
-        SocketClient(holder(path)).ask(ControlRequest("1", "show"))
+        SocketClient(holder(path), JOURNAL).ask(ControlRequest("1", "show"))
     assert len(served(path, lambda: asking(path))) == 1
+
+
+def test_a_run_that_does_not_answer_leaves_open_whether_it_took_the_command(path: Path):
+    path.parent.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        silent.listen()
+        client = SocketClient(holder(path), JOURNAL, answer_s=0.01)
+        with pytest.raises(NotRunning, match="not known; what shows it: ") as left_open:
+            client.ask(ControlRequest("1", "stop"))
+    offered = str(left_open.value).partition("shows it: ")[2]
+    assert shlex.split(offered) == ["runner", "control", "show", "--journal", JOURNAL]
 
 
 def as_nobody(act: Callable[[], object]) -> None:
@@ -242,7 +256,7 @@ def test_the_client_tells_nothing_to_another_than_the_lock_s_holder(
 
 def test_a_holder_that_takes_no_commands():
     with pytest.raises(NotRunning, match="takes no commands"):
-        SocketClient(holder(None)).ask(ControlRequest("1", "show"))
+        SocketClient(holder(None), JOURNAL).ask(ControlRequest("1", "show"))
 
 
 @pytest.mark.parametrize(
@@ -302,7 +316,7 @@ def test_a_thousand_clients_that_say_nothing_keep_the_run_from_nothing(path: Pat
             for _, writer in crowd:
                 loop.call_soon_threadsafe(writer.close)
 
-        client = SocketClient(holder(path), sleep=crowd_leaves)
+        client = SocketClient(holder(path), JOURNAL, sleep=crowd_leaves)
         answer = ControlAnswer("busy", {"busy": True}, is_done=False)
         while answer.state.get("busy"):
             answer = await asyncio.to_thread(client.ask, ControlRequest("1", "stop"))

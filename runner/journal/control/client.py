@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from runner.core.errors import NotRunning
+from runner.core.next_steps import control, shell_line
 from runner.journal.control.peer import peer_of
 from runner.journal.control.wire import (
     LONGEST_ANSWER,
@@ -29,9 +30,19 @@ BUSY_S = 0.5
 class SocketClient:
     """Implements `ports.ControlClient` for the process that holds a journal's lock."""
 
-    def __init__(self, holder: Holder, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        holder: Holder,
+        journal: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        answer_s: float = ANSWER_S,
+    ) -> None:
+        """Name the process, its journal as commands name it, and how long it may take to answer."""
         self._holder = holder
+        self._journal = journal
         self._sleep = sleep
+        self._answer_s = answer_s
 
     def ask(self, request: ControlRequest) -> ControlAnswer:
         """Return the run's answer; a busy one is asked again, with the same id."""
@@ -50,7 +61,7 @@ class SocketClient:
                 " It can be stopped by SIGTERM"
             )
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(ANSWER_S)
+            connection.settimeout(self._answer_s)
             try:
                 connection.connect(str(Path(holder.control)))
                 self._check_peer(connection)
@@ -58,9 +69,10 @@ class SocketClient:
                     connection.sendall(request_line(request))
                 return read_answer(_line_of(connection))
             except TimeoutError:
+                show = shell_line(control(self._journal, "show"))
                 raise NotRunning(
-                    f"{holder} did not answer within {ANSWER_S:g} s; whether it took the command"
-                    " is not known: `runner control show` says"
+                    f"{holder} did not answer within {self._answer_s:g} s; whether it took the"
+                    f" command is not known; what shows it: {show}"
                 ) from None
             except PermissionError:
                 raise NotRunning(

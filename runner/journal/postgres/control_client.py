@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any
 
 from runner.core.errors import NotRunning
+from runner.core.next_steps import control, shell_line
 from runner.journal.control.wire import Malformed, read_answer, request_line
 from runner.journal.postgres.connection import Connection, JournalUrl, ask, connect, translated
 from runner.journal.postgres.control_schema import IS_MADE
@@ -91,9 +92,10 @@ class TableClient:
                 f"{self._holder} did not take the command, which is withdrawn: nothing was changed."
                 " Its run has ended, or it cannot reach the journal"
             )
+        show = shell_line(control(str(self._url), "show"))
         raise NotRunning(
             f"{self._holder} took the command and did not answer; whether it is in force is not"
-            " known: `runner control show` says"
+            f" known; what shows it: {show}"
         )
 
 

@@ -126,7 +126,7 @@ class SqliteJournal:
         """Return how to give commands to the run that holds the lock."""
         from runner.journal.control.client import SocketClient
 
-        return SocketClient(holder)
+        return SocketClient(holder, self.address)
 
     def lock(self) -> SqliteLock:
         """Return the lock of the file, not acquired yet."""

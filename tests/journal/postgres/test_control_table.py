@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
@@ -126,8 +127,16 @@ def test_a_run_that_dies_with_a_command_leaves_open_whether_it_is_in_force(url: 
         execute(url, "UPDATE runner.commands SET taken_at = clock_timestamp()")
         execute(url, "UPDATE runner.lanes SET epoch = epoch + 1")
 
-    with owned(url), pytest.raises(NotRunning, match="not known: `runner control show` says"):
+    with owned(url), pytest.raises(NotRunning, match="not known; what shows it: ") as left_open:
         client_of(url, dies).ask(PAUSE)
+    offered = str(left_open.value).partition("shows it: ")[2]
+    assert shlex.split(offered) == [
+        "runner",
+        "control",
+        "show",
+        "--journal",
+        str(JournalUrl.parse(url)),
+    ]
 
 
 def test_a_command_lapses(url: str):
