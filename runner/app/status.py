@@ -107,11 +107,11 @@ def _steps(
     folder = given.commands_folder
     where = "" if folder in {None, str(Path.cwd())} else f", in the folder {folder}"
     if line.counts.get(Outcome.IN_DOUBT) or line.state is RunState.DIED:
-        yield next_steps.go_on(given, f"{{again}}{where}: it looks at the gateway first")
+        yield next_steps.go_on(given, f"{{again}}{where}; it looks at the gateway first")
     elif _is_left(line):
         yield next_steps.go_on(
             given,
-            f"when the cause is removed, {{again}}{where}: it sends only what has not been carried"
+            f"when the cause is removed, {{again}}{where}; it sends only what has not been carried"
             " out",
         )
     elif record.others_in_doubt:

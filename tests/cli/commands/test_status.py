@@ -104,7 +104,7 @@ def test_a_run_that_left_something_offers_to_apply_again(journal: Path, run: Wri
     run.go("k2", Event.LOST, Event.SEEN)
     run.finish("stopped", exit_code=5)
     text = render_status(status_of(located(journal), run.store.run_id), one=True)
-    assert "when the cause is removed, apply again: it sends only what has not been" in text
+    assert "when the cause is removed, apply again; it sends only what has not been" in text
     assert "\n    runner apply m.yaml\n" in text
 
 
