@@ -66,6 +66,7 @@ class Undo:
     is_changed: bool  # the run's manifest has changed since
     journal: JournalLocation | None  # to be named in commands; None: it is found by default
     approvals: int = 0  # people who must sign the undo's plan before it is applied
+    submission: int | None = None  # that the run carried
 
 
 def revert(
@@ -105,6 +106,7 @@ def revert(
         is_changed=sha256 != record.manifest_sha256,
         journal=None if is_default else location,
         approvals=required_people(sections.get("policy", {}), record.environment, os.environ),
+        submission=RunArguments.of(record).submission,
     )
 
 

@@ -268,8 +268,10 @@ def carry_back(run: RunArguments, *, approvals: int = 0) -> tuple[Step, ...]:
             ),
             *approve(planned, approvals),
         )
+    # Who submits a batch may well be where the worker's secrets are not.
+    where = "" if run.submission is None else ", where the gateway's secrets are"
     return (
-        Step("see what it would move", plan(run, preflight=True)),
+        Step(f"see what it would move{where}", plan(run, preflight=True)),
         Step("carry it out", apply(run)),
     )
 

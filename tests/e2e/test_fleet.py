@@ -17,7 +17,7 @@ import yaml
 
 from tests.e2e.harness import Ended, Harness, Process, manifest, transfer
 from tests.foreign.gateway import Gateway
-from tests.foreign.script import MUTE, Step
+from tests.foreign.script import MUTE, Interaction, Step
 from tests.postgres_server import fresh_database
 
 OWN = ("environments", "gateways")
@@ -332,3 +332,31 @@ def test_ctrl_c_ends_the_waiting_and_not_the_submission(gateway: Gateway, harnes
     assert [each.split()[2] for each in ends] == ["1", "2"]
     assert harness.run(*shlex.split(see)[1:]).out.count("to be cancelled") == 2
     assert out == ""
+
+
+def test_the_undo_of_a_submissions_run_is_submitted_too(gateway: Gateway, harness: Harness):
+    """Its manifest is asked for: the copy beside which an undo would belong is gone."""
+    content = manifest(gateway, [transfer("i-0"), transfer("i-1")], preflight=True)
+    gateway.interactions |= {name: Interaction(name, "queued") for name in ("i-0", "i-1")}
+    path = harness.write(content)
+    with harness.started("worker", "--config", configured(harness, content)) as worker:
+        first_line(worker, "worker is up")
+        assert harness.run("submit", path, "--wait").code == 0
+        refused = harness.run("revert", "latest", "--out", "undo.yaml")
+        assert refused.code == 2
+        assert "say with --manifest where it is now" in " ".join(refused.err.split())
+        assert "runner-submission-" not in refused.err
+        to = ("--manifest", "batch.yaml", "--out", "undo.yaml", "--output", "json")
+        written = harness.run("revert", "latest", *to)
+        assert written.code == 0, written.err
+        del harness.env["RUNNER_JOURNAL"]
+        look, carry_out = json.loads(written.out)["next_steps"]
+        assert "where the gateway's secrets are" in look["text"]
+        assert carry_out["argv"][:3] == ["runner", "submit", "undo.yaml"]
+        for step in (look, carry_out):
+            assert harness.run(*step["argv"][1:]).code == 0, step
+        assert first_line(worker, "run of a submission ended")["code"] == "0"
+        assert first_line(worker, "run of a submission ended")["code"] == "0"
+        worker.terminate()
+        worker.communicate()
+    assert len(gateway.effects) == 4

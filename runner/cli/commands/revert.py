@@ -50,7 +50,11 @@ def revert(
     with boundary(console, where.manifest):
         location = find_journal(where)
         undo = write_undo(location, run, out, only=tuple(only or ()), manifest=where.manifest)
-        arguments = next_steps.RunArguments(str(undo.manifest), undo.environment)
+        arguments = next_steps.RunArguments(
+            str(undo.manifest),
+            undo.environment,
+            submission=None if undo.approvals else undo.submission,  # workers take no signed plan
+        )
         if undo.journal is not None:
             arguments = arguments.at(undo.journal.text)
         written = ReversalResult(
