@@ -210,20 +210,16 @@ def journals_beside(manifest: Path | None) -> list[JournalLocation]:
 
 
 def every_journal(location: JournalLocation | None, manifest: Path | None) -> list[JournalLocation]:
-    """Return every lane of a database that is named; else the journals beside a manifest.
+    """Return every lane of a database that is named, or the file that is; else those beside a manifest.
 
     Raises `UsageError`, `StorageError`.
     """
-    if location is None or not _SCHEME.match(location.text):
-        return journals_beside(manifest)
-    return lanes_at(location)
+    return journals_beside(manifest) if location is None else lanes_at(location)
 
 
 def place_of_journals(location: JournalLocation | None, manifest: Path | None) -> str:
-    """Return what `every_journal` looks through: a database, or a folder."""
-    if location is None or not _SCHEME.match(location.text):
-        return str(default_folder(manifest).absolute())
-    return str(location)
+    """Return what `every_journal` looks through: what is named, or a folder."""
+    return str(default_folder(manifest).absolute()) if location is None else str(location)
 
 
 def lanes_at(location: JournalLocation) -> list[JournalLocation]:

@@ -96,7 +96,7 @@ def control(location: JournalLocation, given: GivenCommand) -> Controlled:
 
 
 def control_all(where: JournalOptions, given: GivenCommand) -> Iterator[Controlled]:
-    """Give a command to every run of a database, or with a journal beside a manifest.
+    """Give a command to every run of a named journal, or with a journal beside a manifest.
 
     Without either it is those in the current folder. Raises `UsageError` for a command that is not for all, `NotRunning` if nothing is running.
     """

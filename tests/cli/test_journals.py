@@ -9,8 +9,8 @@ import pytest
 from runner.app.find_journal import JournalOptions, find_journal
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.journal_location import JournalLocation
-from runner.journals import journal_at
-from tests.journal.builders import located
+from runner.journals import every_journal, journal_at, place_of_journals
+from tests.journal.builders import located, opened
 
 EXAMPLE = Path(__file__).parents[2] / "manifests" / "migration.yaml"
 
@@ -19,6 +19,20 @@ def test_a_named_journal_is_taken_as_it_is():
     assert find_journal(JournalOptions(located(Path("x.db")), EXAMPLE, "demo")) == located(
         Path("x.db")
     )
+
+
+def test_a_command_for_all_runs_stays_with_the_journal_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Another batch goes on in this folder: it is not the one to be paused."""
+    monkeypatch.chdir(tmp_path)
+    beside, named = tmp_path / ".runner" / "demo.db", tmp_path / "named.db"
+    for path in (beside, named):
+        path.parent.mkdir(exist_ok=True)
+        opened(path)
+    assert [str(each) for each in every_journal(None, None)] == [".runner/demo.db"]
+    assert every_journal(located(named), None) == [located(named)]
+    assert place_of_journals(located(named), None) == str(named)
 
 
 def test_a_manifest_gives_folder_and_environment(tmp_path: Path):
