@@ -77,6 +77,9 @@ SEEDS_EACH = 100_000
 """How far the seeds of processes that share a campaign lie apart."""
 PATIENCE_S = 1800.0
 
+PLANTED_PATIENCE_S = 60.0
+"""How long a batch may take whose workers make a mistake on purpose: it may never end."""
+
 
 @dataclass
 class Verdict:
@@ -287,9 +290,16 @@ def until(is_there: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
 
 
 def play(
-    rig: Rig, chance: random.Random, kinds: tuple[str, ...], faults: int
+    rig: Rig,
+    chance: random.Random,
+    kinds: tuple[str, ...],
+    faults: int,
+    patience_s: float = PATIENCE_S,
 ) -> tuple[Counter[str], list[float]]:
-    """Do `faults` things to whoever carries the batch; return them by kind, and the takeovers' times."""
+    """Do `faults` things to whoever carries the batch; return them by kind, and the takeovers' times.
+
+    The batch has `patience_s` to come to its end after the last of them.
+    """
     done: Counter[str] = Counter()
     took: list[float] = []
     at_write = kinds == ("stop-at-write",)
@@ -313,7 +323,7 @@ def play(
             took.append(time.monotonic() - at)
     if at_write:  # each that is left would stop some time, and none would wake it
         rig.replace_all()
-    until(rig.is_done)
+    until(rig.is_done, patience_s)
     return done, took
 
 
@@ -481,7 +491,8 @@ def rehearse(
         )  # fmt: skip
         stack.callback(rig.close)
         _script(gateway, rig.ids, chance, promise)
-        done, took = play(rig, chance, kinds, faults)
+        # A mistake may leave a journal that no other worker goes on with.
+        done, took = play(rig, chance, kinds, faults, PLANTED_PATIENCE_S if plant else PATIENCE_S)
         Event().wait(1.0)  # what is late may still come
         return judge(rig, done, took)
 
