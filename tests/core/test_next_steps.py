@@ -44,6 +44,21 @@ def test_apply_repeats_everything_but_what_is_decided_for_one_run_alone():
     )
 
 
+def test_a_run_that_was_applied_goes_on_by_being_applied_again():
+    step = next_steps.go_on(RunArguments("b.yaml", "production"), "{again}, once it is fixed")
+    assert step.text == "apply again, once it is fixed"
+    assert step.command == "runner apply b.yaml"
+
+
+def test_the_plan_of_an_undo_lies_beside_that_of_its_batch():
+    assert next_steps.plan_name(None) != next_steps.plan_name("run-1")
+
+
+def test_a_submission_is_ended_by_its_number():
+    command = next_steps.cancel("postgresql:///j", 7)
+    assert shell_line(command) == "runner cancel 7 --journal postgresql:///j"
+
+
 def test_what_was_not_given_is_not_written():
     plain = RunArguments("b.yaml", "production")
     assert shell_line(next_steps.apply(plain)) == "runner apply b.yaml"

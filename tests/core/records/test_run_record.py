@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 from runner.core.records.run_record import (
+    UNFINISHED,
     ApprovalRecord,
     FailedNotification,
     NotificationRecord,
@@ -53,3 +54,10 @@ def test_a_record_of_an_earlier_version_says_in_words_alone_that_others_are_in_d
 def test_a_field_of_a_later_version_is_passed_over():
     kept = {**RUN.to_json(), "moon_phase": "full"}
     assert RunRecord.from_json(kept) == RUN
+
+
+def test_why_a_transfer_was_not_begun_is_the_runs_own_reason_if_it_gave_one():
+    assert replace(RUN, explanation="the window closed").why_not_begun == "the window closed"
+    assert RUN.why_not_begun == "the run ended before its turn"
+    going_on = replace(RUN, outcome=UNFINISHED, exit_code=None)
+    assert going_on.why_not_begun == "its turn had not come when this was reported"
