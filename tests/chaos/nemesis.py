@@ -296,7 +296,7 @@ def play(
     faults: int,
     patience_s: float = PATIENCE_S,
 ) -> tuple[Counter[str], list[float]]:
-    """Do `faults` things to whoever carries the batch; return them by kind, and the takeovers' times.
+    """Do `faults` things to the worker with the batch; return them by kind, and the takeovers' times.
 
     The batch has `patience_s` to come to its end after the last of them.
     """

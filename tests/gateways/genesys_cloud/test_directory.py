@@ -59,24 +59,23 @@ async def directory(
         client_id=server.client_id,
         client_secret=server.client_secret,
     )
-    rest = GenesysRest(
-        environment,
-        RetryPolicy(2, 0.01, 0.02),
-        SystemClock(),
-        lambda: 0.5,
-        lambda _wait_s, _why: None,
-    )
     try:
-        yield GenesysDirectory(rest)
+        async with directory_in(environment) as found:
+            yield found
     finally:
-        await rest.close()
         await server.stop()
 
 
 @asynccontextmanager
 async def directory_of(server: VendorServer) -> AsyncIterator[GenesysDirectory]:
+    async with directory_in(environment_of(server, limits=Limits(http_rate_per_s=10_000))) as found:
+        yield found
+
+
+@asynccontextmanager
+async def directory_in(environment: Environment) -> AsyncIterator[GenesysDirectory]:
     rest = GenesysRest(
-        environment_of(server, limits=Limits(http_rate_per_s=10_000)),
+        environment,
         RetryPolicy(2, 0.01, 0.02),
         SystemClock(),
         lambda: 0.5,
