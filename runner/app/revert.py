@@ -231,7 +231,7 @@ def _manifest_of(record: RunRecord) -> Path:
     if given.submission is not None:
         raise UsageError(
             f"run {record.id} carried submission {given.submission}, and its manifest,"
-            f" {given.manifest}, lies with whoever submitted it: say with --manifest where it is now,"
+            f" {given.manifest}, belongs to the person who submitted it: say with --manifest where it is now,"
             " and write --out beside it"
         )
     return Path(given.folder or "", record.manifest_path)

@@ -62,7 +62,7 @@ class Step:
 class RunArguments:
     """What a run was started with; paths are relative to `folder`.
 
-    The manifest of a submission is not there: it lies in a folder of whoever submitted it.
+    The manifest of a submission is not there: it is in a folder of the person who submitted it.
     """
 
     manifest: str
