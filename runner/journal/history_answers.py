@@ -17,13 +17,12 @@ from runner.core.transfer.states import NOT_BEGUN, OUTCOMES, UNDER_WAY, State
 from runner.ports import Intent
 from runner.ports.history import HeldTransfer, JournalledRun
 
-KEYS_COMPARED = 20_000
-"""Keys that an unknown one is compared with."""
-
 RUNS_COMPARED = 1000
 """Runs that an unknown one is compared with."""
 
-_MOST_NAMED = 5
+MOST_NAMED = 5
+"""Keys or runs that an unknown one is answered with."""
+
 _LIKENESS = 0.6
 
 ELSEWHERE = ", ".join(
@@ -89,18 +88,17 @@ def nearest_run(run_id: str, known: Sequence[str]) -> str:
     """Return which of the runs, newest first, an unknown one may mean, in words."""
     if not known:
         return "it has no runs yet"
-    return _meant(run_id, known) or f"the newest are: {', '.join(known[:_MOST_NAMED])}"
+    if near := get_close_matches(run_id, known, n=1, cutoff=_LIKENESS):
+        return f"did you mean {near[0]}?"
+    return f"the newest are: {', '.join(known[:MOST_NAMED])}"
 
 
-def nearest_key(key: str, doubts: Sequence[str], keys: Sequence[str]) -> str:
-    """Return which key of a run an unknown one may mean, those in doubt first, in words."""
-    if (meant := _meant(key, doubts) or _meant(key, keys)) is not None:
-        return meant
-    if doubts:
-        return f"in doubt there: {', '.join(doubts[:_MOST_NAMED])}"
-    return "nothing of that run is in doubt"
+def keys_in_doubt(doubts: Sequence[str]) -> str:
+    """Return which keys of a run are in doubt, in words.
 
-
-def _meant(word: str, known: Sequence[str]) -> str | None:
-    near = get_close_matches(word, known, n=1, cutoff=_LIKENESS)
-    return f"did you mean {near[0]}?" if near else None
+    The one that is most like a mistyped key is not proposed: it may be another caller's.
+    """
+    if not doubts:
+        return "nothing of that run is in doubt"
+    more = " and more" if len(doubts) > MOST_NAMED else ""
+    return f"in doubt there: {', '.join(doubts[:MOST_NAMED])}{more}"

@@ -199,7 +199,7 @@ class History(ClaimSource, EventSource, Protocol):
     def find_by_key(self, run: JournalledRun, key: str) -> KeyedTransfer | None:
         """Return the transfer of a run's row; None: it was never begun.
 
-        Raises `UsageError`, naming the nearest, if the run has no such key.
+        Raises `UsageError`, naming what is in doubt, if the run has no such key.
         """
 
     def moved_since(self, transfer_id: int) -> Mapping[str, RunMoves]:

@@ -106,7 +106,7 @@ def test_any_run_whose_row_claims_it_may_be_named(journal: Path, run: Written):
     [
         (("latest", "k1", SEEN), r"k1 of run run-\d+ is not in doubt: it is transferred"),
         (("latest", "k2", SEEN), "it was never delivered; the next apply sends it"),
-        (("latest", "k00", SEEN), "has no key k00; did you mean k0?"),
+        (("latest", "k00", SEEN), "has no key k00; in doubt there: k0, k3$"),
         (("latest", "something", SEEN), "in doubt there: k0, k3"),
         (("20270115T080000Z-0a1b2c", "k0", SEEN), "the newest are: run-"),
         (("latest", "k0", " "), "--reason is empty; state what you saw"),

@@ -99,7 +99,6 @@ DECIDED = (
     f" AND (position('{BODIES[0]}' IN body) > 0 OR position('{BODIES[1]}' IN body) > 0)"
     " ORDER BY seq"
 )
-KEYS = "SELECT key FROM runner.rows WHERE lane = %(lane)s AND run = %(run)s LIMIT %(limit)s"
 PENDING = (
     f"SELECT {_ROW}"  # noqa: S608 - of constants
     " FROM runner.rows r JOIN runner.ladders l ON l.lane = r.lane AND l.id = r.ladder"

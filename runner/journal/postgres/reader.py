@@ -26,12 +26,12 @@ from runner.core.transfer.states import State
 from runner.journal.decision_events import read_decisions
 from runner.journal.earlier_runs import EVENTS, earlier_runs
 from runner.journal.history_answers import (
-    KEYS_COMPARED,
+    MOST_NAMED,
     RUNS_COMPARED,
     counted_run,
     held_transfer,
     intent_of,
-    nearest_key,
+    keys_in_doubt,
     nearest_run,
 )
 from runner.journal.postgres import history_sql as sql
@@ -214,13 +214,13 @@ class Reader:
     def find_by_key(self, run: JournalledRun, key: str) -> KeyedTransfer | None:
         """Return the transfer that a run's row `key` stands for; None if it was never begun.
 
-        Raises `UsageError`, naming the nearest, if the run has no such key.
+        Raises `UsageError`, naming what is in doubt, if the run has no such key.
         """
         found = self._rows(sql.BY_KEY, run=run.no, key=key)
         if not found:
             if not self._rows(sql.HAS_KEY, run=run.no, key=key):
                 raise UsageError(
-                    f"run {run.record.id} has no key {key}; {self._nearest_key(run.no, key)}"
+                    f"run {run.record.id} has no key {key}; {self._keys_in_doubt(run.no)}"
                 )
             return None
         transfer_id, version, state, reason, run_id, batch = found[0][_SIZE:]
@@ -361,10 +361,8 @@ class Reader:
         known = self._rows(sql.RUN_IDS, limit=RUNS_COMPARED)
         return nearest_run(run_id, [str(name) for (name,) in known])
 
-    def _nearest_key(self, run: int, key: str) -> str:
-        doubts = [seen.key for seen in self.held_by_run(run, KEYS_COMPARED)]
-        keys = self._rows(sql.KEYS, run=run, limit=KEYS_COMPARED)
-        return nearest_key(key, doubts, [str(known) for (known,) in keys])
+    def _keys_in_doubt(self, run: int) -> str:
+        return keys_in_doubt([held.key for held in self.held_by_run(run, MOST_NAMED + 1)])
 
     def _rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         """Return a query's rows; a connection that was lost is opened anew for a while."""

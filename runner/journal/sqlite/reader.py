@@ -23,12 +23,12 @@ from runner.core.transfer.states import State
 from runner.journal.earlier_runs import EVENTS, earlier_runs
 from runner.journal.history_answers import (
     ELSEWHERE,
-    KEYS_COMPARED,
+    MOST_NAMED,
     RUNS_COMPARED,
     counted_run,
     held_transfer,
     intent_of,
-    nearest_key,
+    keys_in_doubt,
     nearest_run,
 )
 from runner.journal.sql_lists import IN_HELD, IN_SENDS
@@ -220,7 +220,7 @@ class Reader:
     def find_by_key(self, run: JournalledRun, key: str) -> KeyedTransfer | None:
         """Return the transfer that a run's row `key` stands for; None if it was never begun.
 
-        Raises `UsageError`, naming the nearest, if the run has no such key.
+        Raises `UsageError`, naming what is in doubt, if the run has no such key.
         """
         columns = self._columns(
             "r",
@@ -233,7 +233,7 @@ class Reader:
         if not found:
             if not self._rows("SELECT 1 FROM rows WHERE run = ? AND key = ?", run.no, key):
                 raise UsageError(
-                    f"run {run.record.id} has no key {key}; {self._nearest_key(run.no, key)}"
+                    f"run {run.record.id} has no key {key}; {self._keys_in_doubt(run.no)}"
                 )
             return None
         transfer_id, lineage, version, state, reason, run_id, batch = found[0][_SIZE:]
@@ -475,10 +475,8 @@ class Reader:
         query = "SELECT id FROM runs ORDER BY no DESC LIMIT ?"
         return nearest_run(run_id, [name for (name,) in self._rows(query, RUNS_COMPARED)])
 
-    def _nearest_key(self, run: int, key: str) -> str:
-        doubts = [seen.key for seen in self.held_by_run(run, KEYS_COMPARED)]
-        keys = self._rows("SELECT key FROM rows WHERE run = ? LIMIT ?", run, KEYS_COMPARED)
-        return nearest_key(key, doubts, [known for (known,) in keys])
+    def _keys_in_doubt(self, run: int) -> str:
+        return keys_in_doubt([held.key for held in self.held_by_run(run, MOST_NAMED + 1)])
 
     def _rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         with self._one_at_a_time, reading(self.path):
