@@ -222,6 +222,28 @@ def boundary(console: Console, manifest: Path | None = None) -> Iterator[None]:
         raise SystemExit(code) from caught
 
 
+@contextmanager
+def must_be_shown(console: Console) -> Iterator[None]:
+    """Refuse, inside `boundary`, to end well when a result that is all one asked for got lost.
+
+    A closed pipe is no loss: its reader had enough. What did something, such as `apply`, ends by
+    what it did, whether that can be shown or not. Raises `StorageError`.
+    """
+    try:
+        yield
+    except SystemExit as ended:
+        if ended.code == ExitCode.OK:
+            _check_shown(console)
+        raise
+    _check_shown(console)
+
+
+def _check_shown(console: Console) -> None:
+    lost = console.out.lost
+    if lost is not None and not isinstance(lost, BrokenPipeError):
+        raise StorageError(f"the result cannot be written to stdout ({lost}): free space there")
+
+
 def _as_storage(error: OSError) -> Exception:
     """Return an `OSError` as a `StorageError` that says what to do; it is not a bug."""
     if error.errno in {errno.EMFILE, errno.ENFILE}:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,7 +21,7 @@ from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event
 from runner.staging.run_join import RunJoin
-from tests.e2e.harness import Harness, command, environment, manifest, run, transfer
+from tests.e2e.harness import Harness, manifest, run, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, Step
 from tests.journal.builders import THERE, begun, located, manifest_rows, opened
@@ -275,22 +274,6 @@ def test_the_command_renders_compares_and_refuses(gateway: Gateway, harness: Har
     unknown = harness.run("report", first[:-1])
     assert unknown.code == 2
     assert f"did you mean {first}?" in unknown.err
-
-
-def test_a_full_disk_under_stdout_is_reported(gateway: Gateway, harness: Harness):
-    harness.apply(manifest(gateway, [transfer()]))
-    with Path("/dev/full").open("w") as full:
-        ended = subprocess.run(
-            command("report", "latest", "--format", "csv", "--out", "-"),
-            cwd=harness.folder,
-            env=environment(),
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert ended.returncode == 74
-    assert "cannot be written to stdout" in ended.stderr
 
 
 def peak_of_comparing(count: int) -> int:

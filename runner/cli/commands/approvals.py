@@ -28,14 +28,15 @@ def approvals(
 
     from runner.app.approval_list import list_approvals
     from runner.app.plan_file import read_plan
-    from runner.cli.output import boundary
+    from runner.cli.output import boundary, must_be_shown
     from runner.console.results.approval_result import approvals_to_json, render_approvals
     from runner.core.exit_code import ExitCode
 
     console = output.console()
     with boundary(console, plan):
         found = read_plan(plan)
-    with boundary(console, plan if found is None else found.manifest):
+    manifest = plan if found is None else found.manifest
+    with boundary(console, manifest), must_be_shown(console):
         result = list_approvals(plan, os.environ)
         console.show(render_approvals, approvals_to_json, result)
         raise SystemExit(ExitCode.OK if result.is_approved else ExitCode.INVALID)

@@ -51,13 +51,13 @@ def verify(
     """Check the hash chain of a file or a run; show at which entry it breaks, and exit 1."""
     from runner.app.audit import folder_of_run, names_file, verify_file, verify_run
     from runner.app.find_journal import find_journal
-    from runner.cli.output import boundary
+    from runner.cli.output import boundary, must_be_shown
     from runner.console.results.audit_result import audit_to_json, render_audit
     from runner.core.errors import UsageError
     from runner.core.exit_code import ExitCode
 
     console, where = output.console(), journal.location()
-    with boundary(console, where.manifest):
+    with boundary(console, where.manifest), must_be_shown(console):
         if required is not None and signers is None:
             raise UsageError("--required counts signatures: name who may sign with --signers FILE")
         if names_file(target):

@@ -41,11 +41,11 @@ def completion(
 ) -> None:
     """Print what completes commands, options, environments, runs and keys in a shell."""
     from runner.cli.completion import SCRIPTS, candidates
-    from runner.cli.output import boundary
+    from runner.cli.output import boundary, must_be_shown
     from runner.core.errors import UsageError
 
     console = options.OutputOptions(output).console()
-    with boundary(console):
+    with boundary(console), must_be_shown(console):
         if shell is not Shell.WORDS:
             if words:
                 raise UsageError(f"`completion {shell}` takes no words; leave them out")

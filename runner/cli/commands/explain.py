@@ -28,7 +28,7 @@ def explain(
     """Explain what a diagnostic's code means, why, and how to write it correctly."""
     import os
 
-    from runner.cli.output import boundary
+    from runner.cli.output import boundary, must_be_shown
     from runner.console.diagnostics.explanations import (
         explanations,
         explanations_to_json,
@@ -38,7 +38,7 @@ def explain(
     from runner.console.output_streams import wants_color
 
     console = options.OutputOptions(output).console()
-    with boundary(console):
+    with boundary(console), must_be_shown(console):
         explained = [_explanation(code) for code in codes or ()] or list(explanations().values())
         color = wants_color(console.out, os.environ)
         if console.output is OutputFormat.JSON:

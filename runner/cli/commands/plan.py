@@ -113,7 +113,7 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
     from runner.app.plan import first_moves, plan_offline, read_manifest, report_plan, save_plan
     from runner.app.plan_check import as_planned, with_run_named
     from runner.app.signals import Signals
-    from runner.cli.output import boundary
+    from runner.cli.output import boundary, must_be_shown
     from runner.cli.step_summary import summarize_report, summarizing
     from runner.console.results.run_result import MOST_MOVES
     from runner.console.terminal_text import visible
@@ -127,6 +127,7 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
     manifest_path = request.manifest
     with (
         boundary(console, manifest_path),
+        must_be_shown(console),
         summarizing(console, manifest_path),
         Staging() as staging,
     ):

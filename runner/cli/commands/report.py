@@ -12,7 +12,7 @@ import typer
 
 from runner.cli import options
 from runner.cli.dataclass_options import expand_dataclasses
-from runner.core.errors import StorageError, UsageError
+from runner.core.errors import UsageError
 from runner.core.frozen import frozen
 from runner.report.formats.registry import FORMATS
 
@@ -81,10 +81,10 @@ def report(
     output: options.OutputOptions,
 ) -> None:
     """Render a run's report again, from the journal; or compare two runs."""
-    from runner.cli.output import boundary
+    from runner.cli.output import boundary, must_be_shown
 
     console, where = output.console(), journal.location()
-    with boundary(console, where.manifest):
+    with boundary(console, where.manifest), must_be_shown(console):
         if [run is not None, reporting.compare is not None, reporting.index].count(True) != 1:
             raise UsageError(
                 "name a RUN, or two with --compare A B, or ask for the list with --index;"
@@ -131,9 +131,6 @@ def _render(console: Console, where: JournalOptions, asked: ReportOptions, run: 
             f"only one format can go to stdout, not {len(forms)}: --format {forms[-1]} --out -"
         )
     stream_again(run, journal, asked.report_dir, forms[0], console.out.write)
-    lost = console.out.lost
-    if lost is not None and not isinstance(lost, BrokenPipeError):  # a reader may have enough
-        raise StorageError(f"the report cannot be written to stdout ({lost}): free space there")
 
 
 def _is_pdf(asked: ReportOptions) -> bool:

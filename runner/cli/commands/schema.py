@@ -44,11 +44,11 @@ def schema(
     """Print a schema."""
     from runner.app.editor_files import EDITORS, shown_files, write_editor_files
     from runner.app.init import EDITOR_ADVICE
-    from runner.cli.output import boundary
+    from runner.cli.output import boundary, must_be_shown
     from runner.schemas_lookup import schema_text
 
     console = options.OutputOptions(output).console()
-    with boundary(console):
+    with boundary(console), must_be_shown(console):
         if editor and name in EDITORS:
             if out is None:
                 console.out.write(shown_files(name))

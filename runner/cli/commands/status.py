@@ -65,10 +65,10 @@ def show_status(console: Console, where: JournalOptions, run: str | None) -> Non
     """Show the journal's runs, or one run's figures."""
     from runner.app.find_journal import find_journal
     from runner.app.status import status_of
-    from runner.cli.output import boundary
+    from runner.cli.output import boundary, must_be_shown
     from runner.console.results.status import render_status, status_to_json
 
-    with boundary(console, where.manifest):
+    with boundary(console, where.manifest), must_be_shown(console):
         shown = status_of(find_journal(where), run)
         one = run is not None
         console.show(partial(render_status, one=one), partial(status_to_json, one=one), shown)
@@ -82,12 +82,12 @@ def watch_run(console: Console, where: JournalOptions, run: str | None) -> None:
     from runner.app.signals import Signals
     from runner.app.status import status_of
     from runner.app.watch import RunWatch
-    from runner.cli.output import boundary
+    from runner.cli.output import boundary, must_be_shown
     from runner.console.diagnostics.formats import OutputFormat
     from runner.console.results.status import RunState, render_status
 
     Signals().install()
-    with boundary(console, where.manifest), _stopped_by_signal(console):
+    with boundary(console, where.manifest), must_be_shown(console), _stopped_by_signal(console):
         journal = find_journal(where)
         with RunWatch(journal, run, time.time) as watch:
             snapshot = watch.look()
