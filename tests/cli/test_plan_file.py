@@ -398,6 +398,9 @@ def test_the_command_applies_its_plan_and_refuses_another_manifest(
     path = harness.write(content)
     planned = harness.run("plan", path, "--out", "plan.json", "--detailed-exitcode")
     assert planned.code == 10, planned.err
+    assert (refused := harness.run("plan", path, "--out", "-")).code == 2
+    assert "a plan that is written down is a file" in refused.err
+    assert not (harness.folder / "-").exists()
     assert harness.run("apply", "plan.json").code == 1
     gateway.default = Step()
     assert harness.run("apply", "plan.json").code == 0

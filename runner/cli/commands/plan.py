@@ -43,6 +43,13 @@ SECRETS_NEEDED = (
     " plan; to send, or to ask the gateway, the secrets are needed"
 )
 
+STDOUT = Path("-")
+
+PLAN_IS_A_FILE = (
+    "a plan that is written down is a file, which apply reads again: name one with --out FILE, or"
+    " leave --out out and show the plan with --output json"
+)
+
 
 @frozen
 class PlanOptions:
@@ -123,6 +130,8 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
     with boundary(console, given.manifest), summarizing(console, given.manifest):
         if given.without_secrets and not given.validate_only:
             raise UsageError(SECRETS_NEEDED)
+        if planning.out == STDOUT:
+            raise UsageError(PLAN_IS_A_FILE)
         request = as_planned(given)
     manifest_path = request.manifest
     with (
