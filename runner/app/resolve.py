@@ -45,6 +45,7 @@ class Resolution(StrEnum):
 class Resolved:
     """The result of a resolution."""
 
+    key: str  # of the run that was named
     found: KeyedTransfer  # as it was before
     outcome: Outcome
     by: str  # user@host
@@ -81,7 +82,7 @@ def resolve(
             if store.recover(at=time.time()):
                 found = _in_doubt(history, run, key, resolution)
             said = _said_of_sender(history, found, resolution, sender_is_dead=sender_is_dead)
-            return _record(store, found, resolution, reason, history, said=said)
+            return _record(store, found, resolution, reason, history, key=key, said=said)
         finally:
             store.close()
 
@@ -169,7 +170,11 @@ def resolve_many(
                     refused.append((verdict.key, str(error)))
                     continue
                 resolved.append(
-                    _record(store, found, verdict.resolution, verdict.reason, history, said=said)
+                    _record(
+                        *(store, found, verdict.resolution, verdict.reason, history),
+                        key=verdict.key,
+                        said=said,
+                    )
                 )
         finally:
             store.close()
@@ -204,6 +209,7 @@ def _record(
     reason: str,
     history: History,
     *,
+    key: str,
     said: Mapping[str, str],
 ) -> Resolved:
     at, user, host = time.time(), run_record.current_user(), socket.gethostname()
@@ -233,7 +239,7 @@ def _record(
     store.record([entry, Note("resolved by a person", at, fields | who)])
     store.seal()
     by = f"{user}@{host}"
-    return Resolved(found, OUTCOMES[state], by, reason, len(owed), history.count_held())
+    return Resolved(key, found, OUTCOMES[state], by, reason, len(owed), history.count_held())
 
 
 def _any_callbacks(names: tuple[str, ...]) -> Mapping[str, Callback]:

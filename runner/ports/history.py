@@ -199,6 +199,7 @@ class History(ClaimSource, EventSource, Protocol):
     def find_by_key(self, run: JournalledRun, key: str) -> KeyedTransfer | None:
         """Return the transfer of a run's row; None: it was never begun.
 
+        An earlier run's has the key that it had there: keys may stand for others by now.
         Raises `UsageError`, naming what is in doubt, if the run has no such key.
         """
 

@@ -6,6 +6,7 @@ import getpass
 import json
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,26 @@ def test_any_run_whose_row_claims_it_may_be_named(journal: Path, run: Written):
     later = begun(run.store, manifest_rows(1))
     resolved = resolve(located(journal), later.store.run_id, "k0", Resolution.TRANSFERRED, SEEN)
     assert resolved.found.run == first
+
+
+def test_a_key_that_stands_for_another_by_now_settles_whom_it_stands_for(
+    journal: Path, run: Written
+):
+    """The rows' keys were changed over between the runs; the report and `status` name the new ones."""
+    first = run.store.run_id
+    rows = manifest_rows(4, callbacks=("crm",))
+    keys = {"i0": "k3", "i3": "k0"}
+    begun(run.store, [replace(row, key=keys.get(row.interaction_id, row.key)) for row in rows])
+    resolved = resolve(located(journal), "latest", "k3", Resolution.TRANSFERRED, SEEN)
+    assert (resolved.found.row.interaction_id, resolved.key) == ("i0", "k3")
+    assert (resolved.found.run, resolved.found.row.key) == (first, "k0")
+    with journal_at(located(journal)).open_history() as history:
+        [held] = history.held_by_run(history.run("latest").no, 9)
+    assert (held.key, held.interaction_id) == ("k0", "i3")
+    [(owed,)] = asked(journal, "SELECT body FROM outbox")
+    assert (json.loads(owed)["run"], json.loads(owed)["key"]) == (first, "k0")
+    with pytest.raises(UsageError, match="is not in doubt: it is transferred"):
+        resolve(located(journal), "latest", "k3", Resolution.FAILED, SEEN)
 
 
 @pytest.mark.parametrize(

@@ -225,7 +225,7 @@ def _show_many(console: Console, settled: ManyResolved) -> None:
         dry_run=False,
         resolved=[
             SettledDoubt(
-                each.found.row.key,
+                each.key,
                 each.found.row.interaction_id,
                 each.found.row.destination_uri,
                 each.outcome,

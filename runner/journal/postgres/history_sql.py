@@ -57,6 +57,7 @@ _ROW = PLANNED_ROW.expressions(
     "r", instead={"media": "l.media", "was_elsewhere": "r.action = 'changed'"}
 )
 _OF_TRANSFER = {
+    "key": "x.key",
     "interaction_id": "x.interaction_id",
     "destination_uri": "x.destination_uri",
     "lineage": "x.lineage",
@@ -87,7 +88,7 @@ BY_KEY = (
     "SELECT * FROM ("  # noqa: S608 - of constants
     + _KEYED.format(place="x.run = r.run AND x.n = r.n AND r.key = %(key)s")
     + " UNION ALL "
-    + _KEYED.format(place="x.id = r.claim AND (r.key = %(key)s OR x.key = %(key)s)")
+    + _KEYED.format(place="x.id = r.claim AND r.key = %(key)s")
     + f") x ORDER BY {_HELD} DESC, x.id DESC LIMIT 1"
 )
 HAS_KEY = (

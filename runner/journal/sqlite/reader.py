@@ -84,7 +84,7 @@ _HELD_BY_RUN = (
 _COUNT_HELD = f"SELECT count(*) FROM transfers x WHERE {_HELD}"  # noqa: S608 - of constants
 _BY_KEY = (
     f"SELECT {{row}}, x.id, x.lineage, x.version, x.state, x.reason, o.id, o.batch FROM {_OF_RUN}"  # noqa: S608 - of constants
-    " JOIN ladders ON ladders.id = r.ladder WHERE r.key = ?2 OR x.key = ?2"
+    " JOIN ladders ON ladders.id = r.ladder WHERE r.key = ?2"
     f" ORDER BY {_HELD} DESC, x.id DESC LIMIT 1"
 )
 _PENDING = (
@@ -224,6 +224,7 @@ class Reader:
         """
         columns = self._columns(
             "r",
+            key="x.key",
             interaction_id="x.interaction_id",
             destination_uri="x.destination_uri",
             media="ladders.media",
