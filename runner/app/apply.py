@@ -307,7 +307,11 @@ class _Run:
         source = history.report_source(run_no, explanation)
         summary = summarize(source.transfers(), end.figures)
         doubts = summary.counts[Outcome.IN_DOUBT] + len(elsewhere)
-        code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, end.halted)
+        left = summary.not_begun - summary.not_selected
+        code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, end.halted, left=left)
+        if left and end.halted is None:
+            parts = [explanation, run_record.settled_elsewhere_text(left)]
+            explanation = "; ".join(filter(None, parts))
         at = time.time()
         record = run_record.finished_record(
             self._record,

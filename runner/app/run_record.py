@@ -18,6 +18,7 @@ from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Manifest, Policy
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.next_steps import RunArguments
+from runner.core.number_text import counted, was_or_were
 from runner.core.records.run_record import NOT_LISTED, PlanFigures, RunRecord
 from runner.core.timestamps import seconds, timestamp
 
@@ -119,6 +120,14 @@ def doubts_elsewhere_text(doubts: Sequence[tuple[str, str, str]]) -> str | None:
     named = ", ".join(f"key {key} of run {run}" for run, key, _ in doubts[:MOST_NAMED])
     more = f" and {len(doubts) - MOST_NAMED} more" if len(doubts) > MOST_NAMED else ""
     return f"{len(doubts)} {NOT_LISTED}: {named}{more}"
+
+
+def settled_elsewhere_text(number: int) -> str:
+    """Return, in words, that so many rows wait for a new plan: their doubts were settled elsewhere."""
+    return (
+        f"{counted(number)} {was_or_were(number)} in doubt for another destination, which is settled"
+        " now: run apply again to take up the manifest's"
+    )
 
 
 def plan_log_fields(plan: PlanFigures) -> dict[str, Any]:

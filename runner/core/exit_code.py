@@ -37,10 +37,11 @@ class ExitCode(IntEnum):
         return names.get(self, self.name.lower())
 
 
-def exit_code(counts: Mapping[Outcome, int], halted: ExitCode | None) -> ExitCode:
+def exit_code(counts: Mapping[Outcome, int], halted: ExitCode | None, *, left: int = 0) -> ExitCode:
     """Return how a run ends. Precedence: storage over signals over doubt over a stop over failures.
 
-    `halted` is why the run ended early, if it did.
+    `halted` is why the run ended early, if it did. `left` is how many of those that it was asked to
+    move it did not begin: it stopped before it was done, even if nothing halted it.
     """
     if halted in OVERRIDING:
         return halted
@@ -48,6 +49,8 @@ def exit_code(counts: Mapping[Outcome, int], halted: ExitCode | None) -> ExitCod
         return ExitCode.IN_DOUBT
     if halted is not None:
         return halted
+    if left:
+        return ExitCode.STOPPED
     failed = any(count for outcome, count in counts.items() if outcome.is_failure)
     return ExitCode.FAILURES if failed else ExitCode.OK
 

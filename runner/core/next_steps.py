@@ -276,10 +276,14 @@ def carry_back(run: RunArguments, *, approvals: int = 0) -> tuple[Step, ...]:
     )
 
 
-def settle(journal: str, run: str, key: str) -> tuple[Step, ...]:
-    """Return how a person settles a doubt: one step for each thing that they may have seen."""
+def settle(journal: str, run: str, key: str, *, elsewhere: bool = False) -> tuple[Step, ...]:
+    """Return how a person settles a doubt: one step for each thing that they may have seen.
+
+    `elsewhere`: in doubt is a move to another destination than the run's row has.
+    """
+    to = ", to the destination that its reason names" if elsewhere else ""
     return (
-        Step("it was carried out", resolve(journal, run, key, "transferred")),
+        Step(f"it was carried out{to}", resolve(journal, run, key, "transferred")),
         Step("it was not carried out", resolve(journal, run, key, "failed")),
     )
 

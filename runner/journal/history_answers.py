@@ -58,7 +58,9 @@ def _outcome_of(action: Action, own: str | None, claimed: str | None, *, is_ther
         return Outcome.SKIPPED
     if claimed is None:
         return NOT_BEGUN
-    outcome = OUTCOMES[State(claimed)] if is_there else Outcome.IN_DOUBT
+    outcome = OUTCOMES[State(claimed)]
+    if not is_there and outcome is not Outcome.IN_DOUBT:
+        return NOT_BEGUN  # only a new plan takes it up
     if action in {Action.IN_DOUBT, Action.FINISHED} or outcome is Outcome.SKIPPED:
         return outcome
     return Outcome.UNCHANGED

@@ -13,6 +13,7 @@ from runner.core.number_text import counted, duration, was_or_were
 from runner.core.records.run_record import UNFINISHED, RunRecord
 from runner.core.timestamps import clock_time, seconds_between
 from runner.core.transfer.outcome import BY_URGENCY, Outcome
+from runner.core.transfer.reasons import Code
 from runner.report.model import Content
 
 
@@ -30,19 +31,21 @@ _CLAUSES = {Outcome.UNCHANGED: "unchanged since an earlier run"}
 
 _IN_DOUBT = ExitCode.IN_DOUBT.outcome
 
-_OTHERS = "Transfers that are not of this batch are in doubt: they need a person."
+_OTHERS = "Transfers that are not of this batch were in doubt when the run ended."
 _SETTLES = (
     "Applying again settles those of which the gateway shows enough; the others need a person."
 )
 _SETTLES_ONE = "Applying again settles it if the gateway shows enough; otherwise it needs a person."
 _SETTLED = "What was in doubt when the run ended has been settled since."
 
+_IS_OR_DIED = "The run is running, or it died: these are the journal's figures now"
 _ENDS = {
     "stopped": "The run stopped early",
     "interrupted": "The run was interrupted",
     "unreachable": "The gateway could not be reached",
     "storage": "The run ended because it could not write its journal or report",
     "bug": "The run ended with an internal error",
+    "locked": "Another process took the journal over",
 }
 
 _NONE = "There was nothing to do: the manifest lists no transfers, or its selections found none."
@@ -74,8 +77,8 @@ def _tone(content: Content) -> str:
     counts, outcome = content.summary.counts, content.source.run.outcome
     if counts[Outcome.IN_DOUBT] or (outcome == _IN_DOUBT and content.source.run.others_in_doubt):
         return "doubt"
-    lost = content.summary.failures
-    return "good" if outcome == "ok" or (outcome == _IN_DOUBT and not lost) else "bad"
+    is_done = not content.summary.failures and not _left(content)
+    return "good" if outcome == "ok" or (outcome == _IN_DOUBT and is_done) else "bad"
 
 
 def _headline(content: Content) -> str:
@@ -101,7 +104,10 @@ def _meaning(content: Content) -> str:
     """Return what the headline's figures mean."""
     counts, outcome = content.summary.counts, content.source.run.outcome
     end = _ENDS.get(outcome)
-    if doubts := counts[Outcome.IN_DOUBT]:
+    doubts = counts[Outcome.IN_DOUBT]
+    if outcome == UNFINISHED:
+        return f"{_IS_OR_DIED}{', and what is under way is in doubt' if doubts else ''}."
+    if doubts:
         doubt = f"{counted(doubts)} may or may not have been carried out"
         return (
             f"{doubt}. {_SETTLES_ONE if doubts == 1 else _SETTLES}"
@@ -109,20 +115,27 @@ def _meaning(content: Content) -> str:
             else f"{end}, and {doubt}."
         )
     if end is not None:
-        return f"{end}; {_left(content.summary.not_begun) if content.summary.total else _UNKNOWN}."
+        left = content.summary.not_begun
+        return f"{end}; {_not_attempted(left) if content.summary.total else _UNKNOWN}."
     if outcome == "ok":
         return _done(content)
     if outcome == _IN_DOUBT:
-        return _OTHERS if content.source.run.others_in_doubt else _SETTLED
-    if outcome == UNFINISHED:
-        return "The run is running, or it died: these are the journal's figures now."
+        settled = _OTHERS if content.source.run.others_in_doubt else _SETTLED
+        left = _left(content)
+        rest = f" {counted(left)} {was_or_were(left)} not attempted." if left else ""
+        return f"{settled}{rest}"
     lost, left = content.summary.failures, content.summary.not_begun
     others = f"; {counted(left)} {was_or_were(left)} left out" if left else ""
     total = counted(content.summary.total)
     return f"{lost:,} of {total} {was_or_were(lost)} rejected or failed{others}."
 
 
-def _left(number: int) -> str:
+def _left(content: Content) -> int:
+    """Return how many of those that the run was asked to move it did not begin."""
+    return content.summary.not_begun - content.summary.not_selected
+
+
+def _not_attempted(number: int) -> str:
     if not number:
         return "no transfer was left waiting"
     return f"{counted(number)} {was_or_were(number)} not attempted"
@@ -140,7 +153,7 @@ def _done(content: Content) -> str:
 
 
 def _steps(content: Content, doubts: int) -> Iterator[Step]:
-    if doubts:
+    if doubts and content.source.run.outcome != UNFINISHED:
         yield from _doubt_steps(content)
     yield from _NEXT.get(content.source.run.outcome, _nothing)(content)
 
@@ -151,16 +164,17 @@ def _doubt_steps(content: Content) -> Iterator[Step]:
         "{again}. What is in doubt is looked up first, and is sent again only where the gateway's "
         "promises make a second move impossible",
     )
-    key = next(g.first_key for g in content.summary.groups if g.outcome is Outcome.IN_DOUBT)
+    first = next(g for g in content.summary.groups if g.outcome is Outcome.IN_DOUBT)
     run, journal = content.source.run.id, _given(content).journal_path
     yield Step("See what is still in doubt then.", next_steps.status(journal, run))
-    was, was_not = next_steps.settle(journal, run, key)
+    elsewhere = first.code == Code.DOUBT_ELSEWHERE
+    was, was_not = next_steps.settle(journal, run, first.first_key, elsewhere=elsewhere)
     yield Step(
         "Find each of these at the gateway by its interaction id. It is not sent again until you state "
-        "what you found. If it was carried out:",
+        f"what you found. If {was.text}:",
         was.argv,
     )
-    yield Step("If it was not carried out, so that the next apply sends it:", was_not.argv)
+    yield Step(f"If {was_not.text}, so that the next apply sends it:", was_not.argv)
 
 
 def _nothing(_content: Content) -> Iterator[Step]:
@@ -168,21 +182,26 @@ def _nothing(_content: Content) -> Iterator[Step]:
 
 
 def _fix(content: Content) -> Iterator[Step]:
-    counts = content.summary.counts
-    if not counts[Outcome.IN_DOUBT]:
-        if not content.source.run.others_in_doubt:
-            yield from (_fix_and_apply if content.summary.failures else _nothing)(content)
-            return
+    has_doubts = content.summary.counts[Outcome.IN_DOUBT] > 0
+    has_others = not has_doubts and content.source.run.others_in_doubt > 0
+    if has_others:
         yield Step(
-            "Find the runs that left them, look each interaction up at the gateway by its id, and "
-            "state what you found.",
+            "See which of them are in doubt still, look each interaction up at the gateway by its id, "
+            "and state what you found.",
             next_steps.status(_given(content).journal_path),
         )
-    if content.summary.failures:
-        yield Step(
-            "Read below why others were rejected or failed, and fix what the reasons name: the "
-            "next apply sends them too."
-        )
+    if has_doubts:  # applying again is the first step there
+        if content.summary.failures:
+            yield Step(
+                "Read below why others were rejected or failed, and fix what the reasons name: the "
+                "next apply sends them too."
+            )
+    elif content.summary.failures:
+        yield from _fix_and_apply(content)
+    elif _left(content):
+        yield _go_on(content, "{again}: only what has not been carried out is sent")
+    elif not has_others:
+        yield from _nothing(content)
 
 
 def _fix_and_apply(content: Content) -> Iterator[Step]:
@@ -243,6 +262,12 @@ def _report_bug(content: Content) -> Iterator[Step]:
     yield from _resume(content)
 
 
+def _overtaken(content: Content) -> Iterator[Step]:
+    given = _given(content)
+    yield Step("See how the run goes that took it over.", next_steps.status(given.journal_path))
+    yield from _resume(content)
+
+
 _NEXT: dict[str, Callable[[Content], Iterator[Step]]] = {
     _IN_DOUBT: _fix,
     UNFINISHED: _follow,
@@ -252,6 +277,7 @@ _NEXT: dict[str, Callable[[Content], Iterator[Step]]] = {
     "unreachable": _diagnose,
     "storage": _store,
     "bug": _report_bug,
+    "locked": _overtaken,
 }
 
 

@@ -44,6 +44,21 @@ def test_storage_over_signals_over_doubt_over_a_stop_over_failures(
     assert exit_code(counts, halted) == code
 
 
+@pytest.mark.parametrize(
+    ("counts", "halted", "code"),
+    [
+        (DONE, None, 5),
+        (DONE | FAILED, None, 5),
+        (DONE | DOUBT, None, 6),
+        (DONE, ExitCode.UNREACHABLE, 4),
+    ],
+)
+def test_what_nothing_halted_but_was_not_begun_is_a_stop(
+    counts: dict[Outcome, int], halted: ExitCode | None, code: int
+):
+    assert exit_code(counts, halted, left=1) == code
+
+
 @given(
     st.dictionaries(st.sampled_from(Outcome), st.integers(0, 3)),
     st.none() | st.sampled_from([ExitCode.STOPPED, ExitCode.STORAGE, ExitCode.INTERRUPTED]),

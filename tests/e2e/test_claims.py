@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.e2e.harness import ELSEWHERE, HERE, Harness, ids, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, MUTE_BUT_MOVED, Interaction, Step
@@ -101,8 +103,35 @@ def test_an_interaction_in_doubt_admits_no_new_destination(gateway: Gateway, har
     elsewhere = doubtful | {"destination_uri": ELSEWHERE, "key": "other"}
     applied = harness.apply(content | {"name": "other", "transfers": [elsewhere]})
     assert applied.code == 6, applied.ended.err
-    assert set(applied.outcomes().values()) == {"in_doubt"}
+    [row] = applied.report.json["transfers"]
+    assert (row["outcome"], row["reason_code"]) == ("in_doubt", "doubt_elsewhere")
+    assert row["reason"].startswith(f"in doubt is the move to {HERE}: ")
+    assert "it was carried out, to the destination that its reason names:" in applied.ended.out
     assert len(gateway.frames) == 1
+
+
+def test_a_doubt_that_was_carried_out_elsewhere_is_settled_and_its_row_waits(
+    gateway: Gateway, harness: Harness
+):
+    """The manifest's destination was changed in between: only the next plan takes it up."""
+    doubtful = transfer()
+    name = doubtful["interaction_id"]
+    gateway.scripts[name] = [MUTE, Step()]
+    content = manifest(gateway, [doubtful], preflight=True)
+    assert harness.apply(content).code == 6
+    gateway.interactions[name] = Interaction(name, destination_uri=HERE)
+    changed = content | {"transfers": [doubtful | {"destination_uri": ELSEWHERE}]}
+    applied = harness.apply(changed)
+    assert applied.code == 5, applied.ended.err
+    [row] = applied.report.json["transfers"]
+    assert (row["outcome"], row["reason_code"]) == ("unattempted", "moved_elsewhere_since")
+    assert "1 transfer was in doubt for another destination" in applied.ended.out
+    assert "runner resolve" not in applied.ended.out
+    shown = harness.run("status", "latest", "--output", "json")
+    assert json.loads(shown.out)["run"]["counts"]["unattempted"] == 1
+    again = harness.apply(changed)
+    assert again.code == 0, again.ended.err
+    assert [e.destination_uri for e in gateway.moves(name)] == [ELSEWHERE]
 
 
 def test_a_doubt_is_settled_by_evidence_and_never_by_sending(gateway: Gateway, harness: Harness):

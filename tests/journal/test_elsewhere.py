@@ -23,10 +23,10 @@ def test_what_arrived_elsewhere_is_no_success_of_a_row_that_wants_it_here(tmp_pa
     first = begun(store, manifest_rows(1, destination_uri=THERE))
     first.go("k0", Event.INTENT, Event.LOST)
     begun(store, manifest_rows(1, destination_uri=HERE))
-    assert told(store.path) == ("in_doubt", "lost")
+    assert told(store.path) == ("in_doubt", f"in doubt is the move to {THERE}: lost")
     first.go("k0", Event.SEEN)
-    arrived = f"transferred to {THERE} since the plan: apply again"
-    assert told(store.path) == ("in_doubt", arrived)
+    arrived = f"its doubt, to {THERE}, was settled as transferred after the plan"
+    assert told(store.path) == ("unattempted", arrived)
     (row,) = begun(store, manifest_rows(1, destination_uri=HERE)).plan
     assert told(store.path)[0] == "unattempted"
     assert row.destination_uri == HERE

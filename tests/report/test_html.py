@@ -17,6 +17,7 @@ from runner.core.exit_code import ExitCode
 from runner.core.records.batch_progress import BatchProgress
 from runner.core.records.run_record import OpeningRecord, ReportSource, WindowRecord
 from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.reasons import Code
 from runner.report.html.page_rows import ROWS_A_PIECE, media_text, packed_rows
 from runner.report.model import build_content
 from runner.report.verdict import verdict_of
@@ -182,13 +183,25 @@ def test_a_plan_names_its_windows_too(rendered: Rendered):
             left_by_others(ended("in-doubt", Outcome.TRANSFERRED)),
             "doubt",
             "1 of 1 transferred, none in doubt, in 41 s.",
-            "Transfers that are not of this batch are in doubt: they need a person.",
+            "Transfers that are not of this batch were in doubt when the run ended.",
         ),
         (
             ended("in-doubt", Outcome.TRANSFERRED, Outcome.FAILED),
             "bad",
             "1 of 2 transferred, 1 failed, none in doubt, in 41 s.",
             "What was in doubt when the run ended has been settled since.",
+        ),
+        (
+            ended("in-doubt", Outcome.TRANSFERRED, Outcome.UNATTEMPTED),
+            "bad",
+            "1 of 2 transferred, 1 not attempted, none in doubt, in 41 s.",
+            "What was in doubt when the run ended has been settled since. 1 transfer was not attempted.",
+        ),
+        (
+            ended("locked", Outcome.TRANSFERRED, Outcome.UNATTEMPTED),
+            "bad",
+            "1 of 2 transferred, 1 not attempted, none in doubt, in 41 s.",
+            "Another process took the journal over; 1 transfer was not attempted.",
         ),
         (
             ended("interrupted", Outcome.IN_DOUBT, Outcome.UNATTEMPTED),
@@ -232,6 +245,44 @@ def test_a_run_that_died_is_shown_as_the_journal_has_it():
         f"runner status {samples.RUN.id} --journal manifests/.runner/production.db",
         "runner apply manifests/billing.yaml",
     ]
+
+
+def test_what_is_under_way_in_a_run_without_an_end_is_not_offered_to_be_settled(rendered: Rendered):
+    source = ended("unfinished", Outcome.IN_DOUBT, Outcome.UNATTEMPTED)
+    verdict = verdict_of(build_content(source))
+    assert verdict.detail.endswith("and what is under way is in doubt.")
+    commands = [step.command for step in verdict.steps]
+    assert [(command or "").split()[1] for command in commands] == ["status", "apply"]
+    assert "runner resolve" not in rendered(source, "html")
+
+
+@pytest.mark.parametrize(
+    ("source", "commands"),
+    [
+        (ended("in-doubt", Outcome.TRANSFERRED, Outcome.UNATTEMPTED), ["apply"]),
+        (ended("in-doubt", Outcome.TRANSFERRED, Outcome.FAILED), ["apply"]),
+        (ended("in-doubt", Outcome.TRANSFERRED), [None]),
+        (left_by_others(ended("in-doubt", Outcome.UNATTEMPTED)), ["status", "apply"]),
+        (left_by_others(ended("in-doubt", Outcome.TRANSFERRED)), ["status"]),
+        (ended("locked", Outcome.UNATTEMPTED), ["status", "apply"]),
+    ],
+)
+def test_what_was_not_attempted_is_left_to_do(source: ReportSource, commands: list[str | None]):
+    """Also where the doubts that hid it are settled, or are not of this batch."""
+    verdict = verdict_of(build_content(source))
+    offered = [step.command.split()[1] if step.command else None for step in verdict.steps]
+    assert offered == commands
+
+
+def test_a_doubt_about_another_destination_is_settled_for_that_one():
+    source = ended("in-doubt", Outcome.IN_DOUBT)
+    row = samples.transfer(0)._replace(
+        outcome=Outcome.IN_DOUBT,
+        reason="in doubt is the move to sip:b",
+        reason_code=Code.DOUBT_ELSEWHERE,
+    )
+    steps = verdict_of(build_content(replace(source, transfers=lambda: iter([row])))).steps
+    assert "carried out, to the destination that its reason names:" in steps[2].text
 
 
 def test_a_plan_with_nothing_but_doubts_has_something_left_to_do():

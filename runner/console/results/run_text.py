@@ -248,7 +248,9 @@ def _doubt_steps(result: RunResult) -> Iterator[str]:
     yield f"    {looked_up}. look up the others at the gateway, by the ids that this command lists"
     yield f"       {next_steps.shell_line(next_steps.status(journal, run))}"
     yield f"    {looked_up + 1}. state what you saw, for each one"
-    for step in next_steps.settle(journal, run, result.doubt_key):
+    first = next((g for g in result.groups if g.outcome is Outcome.IN_DOUBT), None)
+    elsewhere = first is not None and first.code == Code.DOUBT_ELSEWHERE
+    for step in next_steps.settle(journal, run, result.doubt_key, elsewhere=elsewhere):
         yield f"       {step.text}:"
         yield f"         {step.command}"
 

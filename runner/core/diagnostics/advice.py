@@ -85,6 +85,9 @@ _UNSENT: Mapping[str, str | None] = MappingProxyType(
         Code.PLANNED: "apply sends these",
         Code.PLANNED_CHANGED: "apply sends these",
         Code.NOT_SELECTED: _BY_CODE[Code.NOT_SELECTED],
+        Code.MOVED_ELSEWHERE_SINCE: (
+            "what was in doubt about these is settled: apply again, which plans them anew"
+        ),
         Code.INTERACTION_ENDED: "these have ended: apply skips them, which counts as done",
         Code.ALREADY_THERE: "these are there already: apply skips them, which counts as done",
         Code.FOUND_CARRIED_OUT: "an earlier delivery was carried out: apply settles them",

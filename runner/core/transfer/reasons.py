@@ -51,6 +51,7 @@ class Code(StrEnum):
     NO_TURN = "no_turn"
     NOT_SELECTED = "not_selected"
     HELD = "held"
+    DOUBT_ELSEWHERE = "doubt_elsewhere"
     TRANSFERRED_BEFORE = "transferred_before"
     SKIPPED_BEFORE = "skipped_before"
     MOVED_ELSEWHERE_SINCE = "moved_elsewhere_since"
@@ -94,9 +95,10 @@ WORDS: Mapping[str, str] = MappingProxyType(
         Code.NO_TURN: "the run ended before its turn",
         Code.NOT_SELECTED: "not selected",
         Code.HELD: "in doubt since an earlier run",
+        Code.DOUBT_ELSEWHERE: "in doubt is a move to another destination than the manifest's",
         Code.TRANSFERRED_BEFORE: "transferred by an earlier run",
         Code.SKIPPED_BEFORE: "skipped by an earlier run; --again looks anew",
-        Code.MOVED_ELSEWHERE_SINCE: "moved elsewhere since the plan: apply again",
+        Code.MOVED_ELSEWHERE_SINCE: "its doubt, to another destination, was settled after the plan",
         Code.REVERTED: "reverted by a later run; --again moves it once more",
         Code.PROTECTED: "protected by `exclude_from`",
         Code.RESOLVED_TRANSFERRED: "resolved as transferred by a person",
@@ -109,6 +111,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
 _NAMES_EACH = frozenset(
     {
         Code.HELD,
+        Code.DOUBT_ELSEWHERE,
         Code.TRANSFERRED_BEFORE,
         Code.SKIPPED_BEFORE,
         Code.MOVED_ELSEWHERE_SINCE,

@@ -327,7 +327,7 @@ def _transfer_record(
     else:
         (outcome, words, code), earlier, last = _of_plan(Action(action), plan_reason, uri, claim)
         message_id, latency_ms, media = last
-    if not outcome.was_begun and code is not Code.NOT_SELECTED:
+    if not outcome.was_begun and code not in _OWN_WHY:
         before, words, code = words, why_not_begun, Code.NO_TURN
     if attempts:
         if message_id is None:  # the last delivery was withdrawn: it was never one
@@ -340,6 +340,9 @@ def _transfer_record(
         latency_ms, attempts, callbacks, None, earlier, before,
     )  # fmt: skip
 
+
+_OWN_WHY = frozenset({Code.NOT_SELECTED, Code.MOVED_ELSEWHERE_SINCE})
+"""Why rows were not begun that had no turn to wait for."""
 
 _OUTCOMES: Mapping[str, Outcome] = {state.value: outcome for state, outcome in OUTCOMES.items()}
 """By a state's text: calling an enumeration takes half a microsecond, for each of a million."""
@@ -362,11 +365,19 @@ def _of_plan(
         why = _Why(NOT_BEGUN, plan_reason, Code.NOT_SELECTED) if unselected else _UNTOUCHED
         return why, None, _NO_DELIVERY
     why = _claimed(action, plan_reason, _Why(_OUTCOMES[state], reason, code))
-    if why.outcome is not Outcome.IN_DOUBT and not same_destination(claim_uri, uri):
-        # only a new plan takes it up
-        moved = f"{why.outcome} to {claim_uri} since the plan: apply again"
-        why = _Why(Outcome.IN_DOUBT, moved, Code.MOVED_ELSEWHERE_SINCE)
+    if not same_destination(claim_uri, uri):
+        why = _about_elsewhere(why, claim_uri)
     return why, earlier, _NO_DELIVERY if action is Action.UNCHANGED else last
+
+
+def _about_elsewhere(claim: _Why, claim_uri: str) -> _Why:
+    """Return outcome and reason of a row whose doubt is, or was, about another destination."""
+    if claim.outcome is Outcome.IN_DOUBT:
+        known = f": {claim.words}" if claim.words else ""
+        words = f"in doubt is the move to {claim_uri}{known}"
+        return _Why(Outcome.IN_DOUBT, words, Code.DOUBT_ELSEWHERE)
+    words = f"its doubt, to {claim_uri}, was settled as {claim.outcome.words} after the plan"
+    return _Why(NOT_BEGUN, words, Code.MOVED_ELSEWHERE_SINCE)  # only a new plan takes it up
 
 
 @lru_cache(maxsize=1024)

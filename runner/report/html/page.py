@@ -25,7 +25,7 @@ from markupsafe import Markup
 from runner.core import next_steps
 from runner.core.manifest.model import SIMULATOR
 from runner.core.records.breakdown import Breakdown, Part
-from runner.core.records.run_record import RunRecord
+from runner.core.records.run_record import UNFINISHED, RunRecord
 from runner.core.timestamps import clock_time
 from runner.core.transfer.outcome import Outcome
 from runner.report.html import page_figures
@@ -121,9 +121,10 @@ _KEY = "THE-KEY-OF-THE-ROW"
 
 
 def _settle(content: Content) -> dict[str, Any] | None:
-    """Return the commands that settle a doubt, with a mark in the key's place; None: no doubts."""
+    """Return the commands that settle a doubt, with a mark in the key's place; None: there are none yet."""
     run = content.source.run
-    if content.dry_run or not content.summary.counts[Outcome.IN_DOUBT]:
+    is_over = run.outcome != UNFINISHED  # what is under way may still be answered
+    if content.dry_run or not is_over or not content.summary.counts[Outcome.IN_DOUBT]:
         return None
     steps = next_steps.settle(next_steps.RunArguments.of(run).journal_path, run.id, _KEY)
     return {"key": _KEY, "steps": [[step.text, next_steps.shell_line(step.argv)] for step in steps]}

@@ -12,6 +12,7 @@ from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.records.audit_chain import GENESIS
 from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.lookup_verdict import FoundAt
+from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import Action
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event, State
@@ -132,7 +133,8 @@ def test_what_arrived_elsewhere_is_no_success_of_a_row_that_wants_it_here(
         assert (doubt.listed, doubt.standing.row.destination_uri) == (False, THERE)
     first.go("k0", Event.SEEN)
     (record,) = reported(journal)
-    assert record.reason == f"transferred to {THERE} since the plan: apply again"
+    assert record.outcome is Outcome.UNATTEMPTED
+    assert record.reason == f"its doubt, to {THERE}, was settled as transferred after the plan"
     with journal.open_history() as history:
         assert history.run("latest").counts == {record.outcome: 1}
     started(store, journal, manifest_rows(2, destination_uri=HERE))
