@@ -13,6 +13,7 @@ from pathlib import Path
 from runner.app import run_record
 from runner.app.announcer import Announcer
 from runner.app.approvals import check_approvals
+from runner.app.callback_outbox import owes_callbacks
 from runner.app.directory_lookup import look_up_directory
 from runner.app.gateway_identity import gateway_entry, origin_of
 from runner.app.journal_checkpoint import Checkpoints
@@ -290,7 +291,8 @@ class _Run:
                 return RunEnd(interrupted.code, "interrupted at the prompt", None, Figures())
             if not is_confirmed:
                 return RunEnd(ExitCode.INTERRUPTED, "declined at the prompt", None, Figures())
-        return None if batch.has_work or batch.history.outbox(0, 1) else NOTHING_SENT
+        owes = owes_callbacks(batch.history, self._manifest.name)
+        return None if batch.has_work or owes else NOTHING_SENT
 
     def finish(self, end: RunEnd, history: History, *, had_work: bool) -> Applied:
         """Store how the run ended and write its report; `had_work`: it is the latest one."""

@@ -12,17 +12,39 @@ from runner.ports.history import History
 from runner.ports.journal import RunJournal
 from runner.webhooks import OutboxRow
 
+_PAGE = 100
+
+
+def owes_callbacks(history: History, batch: str) -> bool:
+    """Return whether a journal holds callbacks that the batch's runs are to deliver."""
+    after = 0
+    while rows := history.outbox(after, _PAGE):
+        if any(_is_of(batch, row.body) for row in rows):
+            return True
+        after = rows[-1].no
+    return False
+
+
+def _is_of(batch: str, body: str) -> bool:
+    return bool(json.loads(body).get("batch", batch) == batch)
+
 
 class JournalOutbox:
-    """Implements `webhooks.Outbox`; rows of earlier runs come first."""
+    """Implements `webhooks.Outbox`; rows of earlier runs come first.
+
+    Other batches' rows stay pending: their manifests may give a callback of the same name another
+    address and secret.
+    """
 
     def __init__(
         self,
+        batch: str,
         callbacks: Mapping[str, Callback],
         journal: RunJournal,
         history: History,
         clock: Clock,
     ) -> None:
+        self._batch = batch
         self._callbacks = callbacks
         self._journal = journal
         self._history = history
@@ -36,7 +58,8 @@ class JournalOutbox:
             rows = await asyncio.to_thread(self._history.outbox, self._given_out, asked)
             for row in rows:
                 self._given_out = row.no
-                if await self._is_wanted(owed := OutboxRow(*row[1:])):
+                owed = OutboxRow(*row[1:])
+                if _is_of(self._batch, owed.body) and await self._is_wanted(owed):
                     wanted.append(owed)
             if len(rows) < asked:
                 break

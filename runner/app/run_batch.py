@@ -221,7 +221,7 @@ def _dispatcher(
     manifest = batch.manifest
     return WebhookDispatcher(
         manifest.callbacks,
-        JournalOutbox(manifest.callbacks, writer, batch.history, clock),
+        JournalOutbox(manifest.name, manifest.callbacks, writer, batch.history, clock),
         clock,
         random.random,
         manifest.policy.retry,

@@ -11,7 +11,7 @@ from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import OUTCOMES, Event, State, step
-from runner.ports import Entry, Intent, Notification
+from runner.ports import Entry, Intent, Notification, OwnRun
 
 
 class EventDetails(NamedTuple):
@@ -68,6 +68,7 @@ class ActiveTransfer:
     notified: bool = False  # callbacks have reported that it is in doubt
     is_settling: bool = False  # a late reply has settled it; the journal is about to learn of it
     code: str | None = None  # of the outcome, once there is one
+    begun_by: OwnRun | None = None  # another run, whose callbacks hear of it; None: this one's
     has_seat: bool = False  # see `failure_seats`
     is_failure: bool = False  # among those that count against `max_failures`
     is_counted: bool = True  # among this run's figures; not, if an earlier run took it up

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from runner.core.manifest.model import Callback
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.rows import PlannedRow
-from runner.ports import Notification
+from runner.ports import Notification, OwnRun
 
 
 class CallbackFactory:
@@ -23,14 +23,22 @@ class CallbackFactory:
         self._new_id = new_id
 
     def about(
-        self, row: PlannedRow, outcome: Outcome, reason: str | None, latency_ms: float | None
+        self,
+        row: PlannedRow,
+        outcome: Outcome,
+        reason: str | None,
+        latency_ms: float | None,
+        begun_by: OwnRun | None = None,
     ) -> tuple[Notification, ...]:
-        """Return the notifications that a transfer's outcome calls for."""
-        wanted = [
-            name
-            for name in row.callbacks
-            if name in self._callbacks and outcome.value in self._callbacks[name].on
-        ]
+        """Return the notifications that a transfer's outcome calls for.
+
+        Of another batch's transfer, `begun_by` a run of it, each callback that its row names is owed:
+        that batch's own manifest says where they go, and which outcomes it wants.
+        """
+        own = OwnRun(self._run, self._batch)
+        is_of_another = begun_by is not None and begun_by.batch != own.batch
+        about = begun_by if is_of_another and begun_by is not None else own
+        wanted = [name for name in row.callbacks if is_of_another or self._wants(name, outcome)]
         if not wanted:
             return ()
         body = json.dumps(
@@ -40,8 +48,12 @@ class CallbackFactory:
                 "outcome": outcome,
                 "reason": reason,
                 "latency_ms": latency_ms,
-                "run": self._run,
-                "batch": self._batch,
+                "run": about.id,
+                "batch": about.batch,
             }
         )
         return tuple(Notification(self._new_id(), name, outcome, body) for name in wanted)
+
+    def _wants(self, name: str, outcome: Outcome) -> bool:
+        callback = self._callbacks.get(name)
+        return callback is not None and outcome.value in callback.on

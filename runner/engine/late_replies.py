@@ -147,7 +147,8 @@ class LateReplies:
             await settling
             return True
         transfer = ActiveTransfer(
-            found.row, found.transfer_id, found.lineage, found.state, found.version
+            *(found.row, found.transfer_id, found.lineage, found.state, found.version),
+            begun_by=found.begun_by,
         )
         transfer.is_counted = self._first_id is not None and found.transfer_id >= self._first_id
         transfer.counted = transfer.outcome

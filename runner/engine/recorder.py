@@ -71,7 +71,9 @@ class Recorder:
             )
         if after is not before and after not in {None, Outcome.IN_DOUBT}:
             assert after is not None  # noqa: S101 - for the type checker
-            owed = self._callbacks.about(transfer.row, after, details.reason, details.latency_ms)
+            owed = self._callbacks.about(
+                transfer.row, after, details.reason, details.latency_ms, transfer.begun_by
+            )
             if owed:
                 entries[-1] = entries[-1]._replace(notifications=owed)
         return self._journal.record(*entries)
@@ -80,7 +82,9 @@ class Recorder:
         """Record that a doubt stays one, and why; its callbacks report it once."""
         owed: tuple[Notification, ...] = ()
         if not transfer.notified:
-            owed = self._callbacks.about(transfer.row, Outcome.IN_DOUBT, reason, None)
+            owed = self._callbacks.about(
+                transfer.row, Outcome.IN_DOUBT, reason, None, transfer.begun_by
+            )
             transfer.notified = True
         fields = {
             "key": transfer.row.key,

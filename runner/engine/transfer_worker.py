@@ -70,7 +70,8 @@ class TransferWorker:
         """Return a doubt of the journal as a transfer; `began` is when this process began."""
         found = doubt.standing
         transfer = ActiveTransfer(
-            found.row, found.transfer_id, found.lineage, found.state, found.version
+            *(found.row, found.transfer_id, found.lineage, found.state, found.version),
+            begun_by=found.begun_by,
         )
         transfer.message_ids |= doubt.message_ids
         transfer.deliveries = found.n

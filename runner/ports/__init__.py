@@ -18,6 +18,7 @@ from runner.ports.journal import (
     JournalledTransfer,
     Note,
     Notification,
+    OwnRun,
 )
 from runner.ports.observer import (
     Observer,
@@ -39,6 +40,7 @@ __all__ = [
     "Note",
     "Notification",
     "Observer",
+    "OwnRun",
     "Progress",
     "RequestLimited",
     "SessionLost",

@@ -87,6 +87,13 @@ class Note:
     notifications: Sequence[Notification] = field(default=())
 
 
+class OwnRun(NamedTuple):
+    """The run that began a transfer."""
+
+    id: str
+    batch: str
+
+
 @frozen
 class JournalledTransfer:
     """A transfer as the journal holds it, found by one of its deliveries' ids."""
@@ -98,6 +105,7 @@ class JournalledTransfer:
     state: State
     n: int  # the delivery's number
     code: str | None = None  # of the outcome
+    begun_by: OwnRun | None = None  # None: this run, or one of its batch
 
 
 @frozen

@@ -9,7 +9,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from tests.e2e.callbacks import SECRET, with_callback
-from tests.e2e.harness import Harness, manifest, transfer
+from tests.e2e.harness import HERE, Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.receiver import Receiver
 from tests.foreign.script import MUTE, Interaction, Step
@@ -84,6 +84,37 @@ def test_a_failing_receiver_fails_no_transfer_and_is_reported_later_under_the_sa
     assert third.code == 0
     assert len(receiver.requests) == 3
     assert len(gateway.frames) == 3
+
+
+def test_what_is_owed_to_one_batch_goes_to_no_other_batchs_address(
+    gateway: Gateway, harness: Harness, receiver: Receiver
+):
+    """Both call theirs `crm`; a person, and a run of the other batch, settle the first one's doubts."""
+    harness.env["HOOK_SECRET"] = SECRET
+    said, seen = transfer(key="said"), transfer(key="seen")
+    for each in (said, seen):
+        gateway.scripts[each["interaction_id"]] = [MUTE]
+    first = with_callback(manifest(gateway, [said, seen], preflight=True), receiver)
+    first["name"] = "first"
+    assert harness.apply(first).code == 6
+    receiver.requests.clear()
+    resolved = harness.run("resolve", "latest", "said", "--as", "transferred", "--reason", "seen")
+    assert "1 callback owed, which its batch's next apply delivers" in resolved.out
+    name = seen["interaction_id"]
+    gateway.interactions[name] = Interaction(name, destination_uri=HERE)
+    with Receiver() as others:
+        second = with_callback(manifest(gateway, [transfer(key="other")], preflight=True), others)
+        applied = harness.apply(second | {"name": "second"})
+        assert applied.code == 0, applied.ended.err
+        assert [json.loads(each.body)["batch"] for each in others.requests] == ["second"]
+    assert receiver.requests == []
+    again = harness.apply(first)
+    assert again.code == 0, again.ended.err
+    told = [json.loads(each.body) for each in receiver.requests]
+    assert {(each["key"], each["outcome"], each["batch"]) for each in told} == {
+        ("said", "transferred", "first"),
+        ("seen", "transferred", "first"),
+    }
 
 
 def test_a_receiver_that_stays_down_fails_the_callback_alone(

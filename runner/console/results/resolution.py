@@ -55,7 +55,7 @@ def render_resolution(settled: ResolutionResult, *, color: bool = False) -> str:
     ]
     if settled.callbacks:
         lines.append(
-            f"  {counted(settled.callbacks, 'callback')} owed, which the next apply delivers"
+            f"  {counted(settled.callbacks, 'callback')} owed, which its batch's next apply delivers"
         )
     if settled.doubts_left:
         left = counted(settled.doubts_left, "more transfer")

@@ -63,7 +63,7 @@ def render_resolutions(result: ResolutionsResult, *, color: bool = False) -> str
     lines += [f"  {paint.red('refused')}: {visible(each.why)}" for each in result.refused]
     if result.callbacks:
         lines.append(
-            f"  {counted(result.callbacks, 'callback')} owed, which the next apply delivers"
+            f"  {counted(result.callbacks, 'callback')} owed, which its batch's next apply delivers"
         )
     if not result.dry_run and result.doubts_left:
         lines.append(f"  {counted(result.doubts_left, 'more transfer')} in doubt in this journal")

@@ -115,8 +115,9 @@ MESSAGE_IDS = (
     " AND (t.id = %(lineage)s OR (t.lineage = %(lineage)s AND t.lineage <> t.id))"
 )
 FIND = (
-    f"SELECT {_ROW}, t.id, t.lineage, t.version, t.state, t.reason_code, d.n"  # noqa: S608 - of constants
+    f"SELECT {_ROW}, t.id, t.lineage, t.version, t.state, t.reason_code, d.n, u.id AS own_run, u.batch"  # noqa: S608 - of constants
     " FROM runner.deliveries d JOIN runner.transfers t ON t.lane = d.lane AND t.id = d.transfer"
+    " JOIN runner.runs u ON u.lane = t.lane AND u.no = t.run"
     " JOIN runner.rows r ON r.lane = t.lane AND r.run = t.run AND r.n = t.n"
     " JOIN runner.ladders l ON l.lane = r.lane AND l.id = r.ladder"
     " WHERE d.lane = %(lane)s AND d.message_id = %(message_id)s LIMIT 1"
@@ -127,8 +128,8 @@ DOUBTS = (
     " t.id, t.lineage, t.version, t.state,"
     " (SELECT max(n) FROM runner.deliveries m WHERE m.lane = t.lane AND m.transfer = t.id), e.body,"
     " EXISTS (SELECT 1 FROM runner.outbox b WHERE b.lane = t.lane AND b.transfer = t.id"
-    "  AND b.outcome = 'in_doubt')"
-    " FROM runner.transfers t"
+    "  AND b.outcome = 'in_doubt'), u.id AS own_run, u.batch"
+    " FROM runner.transfers t JOIN runner.runs u ON u.lane = t.lane AND u.no = t.run"
     " JOIN runner.deliveries d ON d.lane = t.lane AND d.transfer = t.id AND d.n ="
     "  (SELECT max(n) FROM runner.deliveries m WHERE m.lane = t.lane AND m.transfer = t.id"
     "   AND m.event <> 'withdrawn')"

@@ -47,7 +47,7 @@ from runner.journal.postgres.report_query import (
     transfers_alike,
 )
 from runner.journal.sqlite.report_query import read_figures
-from runner.ports import Doubt, JournalledTransfer
+from runner.ports import Doubt, JournalledTransfer, OwnRun
 from runner.ports.history import (
     LATEST,
     ChainPosition,
@@ -208,8 +208,11 @@ class Reader:
             return None
         with reading(self._url):
             row = PLANNED_ROW.read(found[0][:_SIZE])
-            transfer_id, lineage, version, state, code, n = found[0][_SIZE:]
-            return JournalledTransfer(row, transfer_id, lineage, version, State(state), n, code)
+            transfer_id, lineage, version, state, code, n, *run = found[0][_SIZE:]
+            return JournalledTransfer(
+                *(row, transfer_id, lineage, version, State(state), n, code),
+                begun_by=OwnRun(*run),
+            )
 
     def find_by_key(self, run: JournalledRun, key: str) -> KeyedTransfer | None:
         """Return the transfer that a run's row `key` stands for; None if it was never begun.
@@ -286,7 +289,7 @@ class Reader:
 
     def _doubt(self, row: Sequence[Any]) -> Doubt:
         theirs, own = row[:_SIZE], row[_SIZE : 2 * _SIZE]
-        left_out, listed_uri, transfer_id, lineage, version, state, n, body, notified = row[
+        left_out, listed_uri, transfer_id, lineage, version, state, n, body, notified, *run = row[
             2 * _SIZE :
         ]
         planned = PLANNED_ROW.read(theirs)
@@ -295,7 +298,10 @@ class Reader:
             both = zip(own, theirs, strict=True)
             planned = PLANNED_ROW.read([a if a is not None else b for a, b in both])
         return Doubt(
-            JournalledTransfer(planned, transfer_id, lineage, version, State(state), n),
+            JournalledTransfer(
+                *(planned, transfer_id, lineage, version, State(state), n),
+                begun_by=None if is_listed else OwnRun(*run),
+            ),
             is_listed and not left_out,
             self.message_ids(lineage),
             intent_of(body),

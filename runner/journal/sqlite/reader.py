@@ -44,7 +44,7 @@ from runner.journal.sqlite.report_query import (
     transfers,
     transfers_alike,
 )
-from runner.ports import Doubt, JournalledTransfer
+from runner.ports import Doubt, JournalledTransfer, OwnRun
 from runner.ports.history import (
     LATEST,
     NO_PROVENANCE,
@@ -96,8 +96,8 @@ _PENDING = (
 _DOUBTS = (
     "SELECT {row}, t.id, t.lineage, t.version, t.state,"
     " (SELECT max(n) FROM deliveries WHERE transfer = t.id), e.body, {left_out},"
-    " EXISTS (SELECT 1 FROM outbox WHERE transfer = t.id AND outcome = 'in_doubt')"
-    " FROM transfers t"
+    " EXISTS (SELECT 1 FROM outbox WHERE transfer = t.id AND outcome = 'in_doubt'),"
+    " runs.id, runs.batch FROM transfers t JOIN runs ON runs.no = t.run"
     " JOIN deliveries d ON d.transfer = t.id AND d.n ="
     " (SELECT max(n) FROM deliveries WHERE transfer = t.id AND event != 'withdrawn')"
     " JOIN events e ON e.seq = d.intent"
@@ -119,8 +119,8 @@ _OF_DOUBTS = {
     "was_elsewhere": "o.action = 'changed'",
 }
 _BY_MESSAGE = (
-    "SELECT {row}, t.id, t.lineage, t.version, t.state, t.reason_code, d.n"
-    " FROM deliveries d JOIN transfers t ON t.id = d.transfer"
+    "SELECT {row}, t.id, t.lineage, t.version, t.state, t.reason_code, d.n, runs.id, runs.batch"
+    " FROM deliveries d JOIN transfers t ON t.id = d.transfer JOIN runs ON runs.no = t.run"
     " JOIN rows r ON r.run = t.run AND r.n = t.n JOIN ladders l ON l.id = r.ladder"
     " WHERE d.message_id = ? AND d.event != 'accepted'"  # as `schema.MESSAGES` has them
 )
@@ -358,8 +358,11 @@ class Reader:
             if found is None:
                 return None
             row = PLANNED_ROW.read(found[:_SIZE])
-            transfer_id, lineage, version, state, code, n = found[_SIZE:]
-            return JournalledTransfer(row, transfer_id, lineage, version, State(state), n, code)
+            transfer_id, lineage, version, state, code, n, *run = found[_SIZE:]
+            return JournalledTransfer(
+                *(row, transfer_id, lineage, version, State(state), n, code),
+                begun_by=OwnRun(*run),
+            )
 
     def doubts(self, run: int) -> list[Doubt]:
         """Return every transfer in doubt, with this run's row where it lists and selects it."""
@@ -379,9 +382,12 @@ class Reader:
 
     def _doubt(self, row: Sequence[Any]) -> Doubt:
         planned = PLANNED_ROW.read(row[:_SIZE])
-        transfer_id, lineage, version, state, n, body, left_out, notified = row[_SIZE:]
+        transfer_id, lineage, version, state, n, body, left_out, notified, *run = row[_SIZE:]
         return Doubt(
-            JournalledTransfer(planned, transfer_id, lineage, version, State(state), n),
+            JournalledTransfer(
+                *(planned, transfer_id, lineage, version, State(state), n),
+                begun_by=OwnRun(*run) if planned.n < 0 else None,
+            ),
             planned.n >= 0 and not left_out,
             self.message_ids(lineage),
             intent_of(body),
