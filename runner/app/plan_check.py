@@ -269,8 +269,12 @@ def _check_against(
         raise ManifestInvalid([*problems, *lost])
     amended: list[tuple[int, Decision]] = []
     differing, found = 0, 0
+    in_order: Iterator[str] | None = iter(plan.rows)  # who goes first; None: that was told
     for row, decision in staging.planned():
         planned = plan.rows.get(row.key)
+        if planned is not None and in_order is not None and row.key not in in_order:
+            problems.append(_of_row(row, "its place among the rows is not the plan's", again))
+            in_order = None
         found += planned is not None
         held, why = _decision_under_plan(
             row, decision, planned, moved.get(canonical_interaction(row.interaction_id))

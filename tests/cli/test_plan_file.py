@@ -192,6 +192,11 @@ def _more(rows: list[TransferRow]) -> list[TransferRow]:
     return [*rows, TransferRow("new", "i9", THERE, rows[0].media, (), "m.yaml:9")]
 
 
+def _turned(rows: list[TransferRow]) -> list[TransferRow]:
+    """Return the rows so that others would be in the first wave."""
+    return rows[::-1]
+
+
 def _fewer(rows: list[TransferRow]) -> list[TransferRow]:
     return rows[1:]
 
@@ -202,6 +207,7 @@ def _fewer(rows: list[TransferRow]) -> list[TransferRow]:
         (_moved, "P002 m.yaml:0:1: `k0` has changed since the plan: its interaction, destination"),
         (_more, "P002 m.yaml:9:1: `new` has changed since the plan: it is not in the plan"),
         (_fewer, "the manifest no longer has `k0`"),
+        (_turned, "`k1` has changed since the plan: its place among the rows is not the plan's"),
     ],
 )
 def test_other_rows_are_refused_by_name(
