@@ -23,7 +23,8 @@ from runner.core.manifest.media import MediaMatrix
 from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import RunRecord
 from runner.core.transfer.canonical_form import canonical_interaction
-from runner.core.transfer.plan_decision import Claim
+from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.plan_decision import Claim, last_carried
 from runner.core.transfer.reversal import Irreversible, way_back
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event
@@ -63,6 +64,7 @@ class Undo:
     rows: Path
     reverted: int  # rows that carry an interaction back
     left_out: Mapping[Irreversible, int]  # how many of what it moved, or may have, stay
+    earlier_runs: Sequence[str]  # that sent what is left out as `SENT_BEFORE`
     is_changed: bool  # the run's manifest has changed since
     journal: JournalLocation | None  # to be named in commands; None: it is found by default
     approvals: int = 0  # people who must sign the undo's plan before it is applied
@@ -103,6 +105,7 @@ def revert(
         rows_path,
         rows.reverted,
         dict(rows.left_out),
+        tuple(rows.earlier_runs),
         is_changed=sha256 != record.manifest_sha256,
         journal=None if is_default else location,
         approvals=required_people(sections.get("policy", {}), record.environment, os.environ),
@@ -117,6 +120,7 @@ class ReturnRows:
         self.media: dict[MediaMatrix, str] = {}
         self.reverted = 0
         self.left_out: Counter[Irreversible] = Counter()
+        self.earlier_runs: dict[str, None] = {}  # in the rows' order
         self._history = history
         self._run_id = run_id
         self._run_no = run_no
@@ -147,6 +151,20 @@ class ReturnRows:
             elif way is not None:
                 self.reverted += 1
                 yield row, way
+        self._count_sent_before()
+
+    def _count_sent_before(self) -> None:
+        """Count what the run's report shows as transferred, and an earlier run sent."""
+        settled = (
+            (each.earlier.run, canonical_interaction(each.interaction_id))
+            for each in self._history.report_source(self._run_no).transfers()
+            if each.outcome is Outcome.TRANSFERRED and each.earlier and self._is_chosen(each.key)
+        )
+        for run, claims in self._history.claims(settled):
+            last = last_carried(claims)
+            if last is not None and last.run_id == run:
+                self.left_out[Irreversible.SENT_BEFORE] += 1
+                self.earlier_runs[run] = None
 
     def _check_only(self) -> None:
         unmatched = [pattern for pattern in self._only if pattern not in self._matched]

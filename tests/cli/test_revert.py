@@ -210,6 +210,24 @@ def test_what_was_not_looked_up_before_is_counted_and_stays(gateway: Gateway, ha
     assert result["next_steps"] == []
 
 
+def test_what_an_earlier_run_sent_is_counted_and_that_run_is_named(
+    gateway: Gateway, harness: Harness
+):
+    """The second run's report shows both as transferred; it sent one of them."""
+    doubtful, late = transfer(key="doubtful"), transfer(key="late")
+    waiting(gateway, doubtful, late)
+    gateway.scripts[doubtful["interaction_id"]] = [MUTE]
+    first = harness.apply(manifest(gateway, [doubtful], preflight=True))
+    assert first.code == 6
+    gateway.interactions[doubtful["interaction_id"]].destination_uri = HERE
+    second = harness.apply(manifest(gateway, [doubtful, late], preflight=True))
+    assert set(second.outcomes().values()) == {"transferred"}
+    result = written(harness, "latest")
+    assert (result["reverted"], result["left_out"]) == (1, {"sent_before": 1})
+    assert result["earlier_runs"] == [first.report.run["id"]]
+    assert written(harness, first.report.run["id"], "first.yaml")["reverted"] == 1
+
+
 def apply_unseen(gateway: Gateway, harness: Harness) -> None:
     """Apply a manifest without look-ups; again if the run looked up an intent that grew too old."""
     one = transfer()

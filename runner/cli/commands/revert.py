@@ -64,6 +64,7 @@ def revert(
             rows=str(undo.rows),
             reverted=undo.reverted,
             left_out=undo.left_out,
+            earlier_runs=undo.earlier_runs,
             manifest_changed=undo.is_changed,
             steps=next_steps.carry_back(arguments, approvals=undo.approvals)
             if undo.reverted

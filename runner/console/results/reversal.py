@@ -24,6 +24,7 @@ class ReversalResult:
     reverted: int  # rows of the undo
     left_out: Mapping[Irreversible, int]  # how many are not carried back, by reason
     manifest_changed: bool  # the run's manifest has changed since
+    earlier_runs: Sequence[str] = ()  # that sent what is left out as `SENT_BEFORE`
     steps: Sequence[Step] = ()
 
 
@@ -45,6 +46,7 @@ def render_reversal(undo: ReversalResult, *, color: bool = False) -> str:
         + (f"; {left:,} stay" if left else "")
     ]
     lines += [f"  {number:,} {why.words}" for why, number in undo.left_out.items()]
+    lines += [f"    run {visible(run)}" for run in undo.earlier_runs]
     if undo.manifest_changed:
         lines.append("  the run's manifest has changed since: check environment and gateway")
     if undo.reverted:

@@ -21,6 +21,7 @@ class Irreversible(StrEnum):
     ENDED = "ended"
     NO_BASELINE = "no_baseline"
     NOT_A_DESTINATION = "not_a_destination"
+    SENT_BEFORE = "sent_before"
 
     @property
     def words(self) -> str:
@@ -35,6 +36,7 @@ _WORDS = {
     Irreversible.ENDED: "ended, as a later look-up showed",
     Irreversible.NO_BASELINE: "without a look-up before they were moved: where they were is unknown",
     Irreversible.NOT_A_DESTINATION: "from a place that no manifest can name as a destination",
+    Irreversible.SENT_BEFORE: "sent by an earlier run, and settled by this one: revert that run too",
 }
 
 
