@@ -16,6 +16,8 @@ from typing import Any
 import yaml
 
 from runner.app.approvals import required_people
+from runner.app.status import holder_runs
+from runner.core import next_steps
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
 from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
@@ -33,6 +35,7 @@ from runner.manifest.include import read_tree
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import check_schema
 from runner.ports.history import History, JournalledRun
+from runner.ports.journal_access import JournalAccess
 from runner.report.safe_folder import open_folder
 
 RUNS_LOOKED_AT = 20
@@ -85,6 +88,7 @@ def revert(
     with journal.open_history() as history:
         seen = history.run(run)
         record = seen.record
+        _check_ended(journal, seen)
         source = manifest or _manifest_of(record)
         _check_place(out, rows_path, source)
         sections, sha256 = _sections(source, record.environment)
@@ -207,6 +211,16 @@ class ReturnRows:
         matching = [pattern for pattern in self._only if fnmatchcase(key, pattern)]
         self._matched.update(matching)
         return bool(matching) or not self._only
+
+
+def _check_ended(journal: JournalAccess, seen: JournalledRun) -> None:
+    """Refuse a run that goes on. Whom it moves after this is not in the undo."""
+    if not seen.finished and holder_runs(journal.holder(), seen.record):
+        stop = next_steps.shell_line(next_steps.control(str(journal.location), "stop"))
+        raise UsageError(
+            f"run {seen.record.id} goes on, and an undo would lack whom it moves from now on: stop it"
+            f" with `{stop}`, or wait for its end; then write the undo"
+        )
 
 
 def _moved_nothing(history: History, seen: JournalledRun) -> Callable[[], UsageError]:

@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
+from runner.app.revert import revert
+from runner.core.errors import UsageError
 from runner.core.transfer.states import Event
+from runner.journal.lock import JournalLock
 from tests.e2e.harness import ELSEWHERE, HERE, Applied, Ended, Harness, ids, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, MUTE_BUT_MOVED, Interaction, Step
+from tests.journal.builders import begun, located, manifest_rows, opened
 
 BEFORE = "genesys://queue/where-it-was"
 
@@ -226,6 +230,17 @@ def test_what_an_earlier_run_sent_is_counted_and_that_run_is_named(
     assert (result["reverted"], result["left_out"]) == (1, {"sent_before": 1})
     assert result["earlier_runs"] == [first.report.run["id"]]
     assert written(harness, first.report.run["id"], "first.yaml")["reverted"] == 1
+
+
+def test_a_run_that_goes_on_is_refused(tmp_path: Path):
+    journal = tmp_path / "production.db"
+    store = opened(journal)
+    begun(store, manifest_rows(1)).go("k0", Event.INTENT, Event.ACCEPTED)
+    with JournalLock(journal) as lock:
+        lock.acquire(0)
+        with pytest.raises(UsageError, match="goes on, and an undo would lack whom"):
+            revert(located(journal), "latest", tmp_path / "undo.yaml", only=(), manifest=None)
+    store.close()
 
 
 def apply_unseen(gateway: Gateway, harness: Harness) -> None:
