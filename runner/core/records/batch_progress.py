@@ -20,8 +20,8 @@ class EarlierBatchRuns:
     previous_started_at: str  # RFC 3339
     runs: int  # the run itself included
     moved_in_all: int  # interactions that any of them has moved
-    resolved_transferred: int  # doubts that people settled since the previous run was planned
-    resolved_failed: int
+    settled_transferred: int  # doubts, between the previous run and this one
+    settled_otherwise: int
 
 
 class OutcomeCount(NamedTuple):
@@ -29,6 +29,7 @@ class OutcomeCount(NamedTuple):
 
     action: Action
     failed_before: bool  # rejected or failed in an earlier run, for the same destination
+    is_new: bool  # an earlier run's transfer, of one that began after the batch's previous run
     outcome: Outcome
     number: int
 
@@ -60,8 +61,8 @@ def batch_progress(
     for each in counts:
         if (kind := _kind(each)) is not None:
             numbers[kind] += each.number
-    numbers["settled_transferred"] += earlier.resolved_transferred
-    numbers["settled_otherwise"] += earlier.resolved_failed
+    numbers["settled_transferred"] += earlier.settled_transferred
+    numbers["settled_otherwise"] += earlier.settled_otherwise
     return BatchProgress(
         earlier.previous_run,
         earlier.previous_started_at,
@@ -85,7 +86,8 @@ _KINDS = (
 def _kind(row: OutcomeCount) -> str | None:
     """Return as what rows count; None: they are as they were."""
     if row.outcome is Outcome.IN_DOUBT:
-        return "still_in_doubt" if row.action is Action.IN_DOUBT else "in_doubt"
+        was_in_doubt = row.action is Action.IN_DOUBT and not row.is_new
+        return "still_in_doubt" if was_in_doubt else "in_doubt"
     if row.action is Action.IN_DOUBT:
         return "settled_transferred" if row.outcome is Outcome.TRANSFERRED else "settled_otherwise"
     if row.action not in SENDS:

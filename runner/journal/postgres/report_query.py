@@ -9,11 +9,10 @@ from typing import Any
 from runner.core.pacing.waves import WaveCount
 from runner.core.records.batch_progress import BatchProgress, EarlierBatchRuns, batch_progress
 from runner.core.records.run_record import AuditEntry, TransferRecord
-from runner.core.transfer.reasons import Code
 from runner.journal.given_up import BODY, given_up
 from runner.journal.postgres.connection import Connection, JournalUrl, ask, connect
 from runner.journal.postgres.reading import reading, reading_as_one
-from runner.journal.sql_lists import IN_SENDS
+from runner.journal.sql_lists import IN_HELD
 from runner.journal.sqlite.report_query import (
     alike_records,
     outcome_counts,
@@ -45,8 +44,9 @@ _ALIKE = (
 _PLANNED_ALIKE = (
     "SELECT min(r.n), NULL, '', '', '', r.destination_uri, min(l.media),"
     " r.action, NULL, max(t.id), t.state, NULL, NULL, NULL, NULL, NULL, NULL, '', '', '',"
-    " c.state, NULL, c.destination_uri, NULL, NULL, NULL, r.failed_as IS NOT NULL, count(*)"
-    "{source} GROUP BY r.destination_uri, r.action, t.state, c.state, c.destination_uri, 27"
+    " c.state, NULL, c.destination_uri, NULL, NULL, NULL, r.failed_as IS NOT NULL, c.run > %(previous)s,"
+    " count(*)"
+    "{source} GROUP BY r.destination_uri, r.action, t.state, c.state, c.destination_uri, 27, 28"
 )
 _OF_BATCH = (
     "p.lane = %(lane)s AND p.batch ="
@@ -66,19 +66,19 @@ _MOVED_SO_FAR = (
     f" ON t.lane = p.lane AND t.run = p.no WHERE {_OF_BATCH} AND p.no <= %(run)s"
     " AND t.state = 'transferred'"
 )
-# As in `sqlite.report_query`: what people settled since the previous run.
-_RESOLVED = (
-    "SELECT count(*) FILTER (WHERE r.action = 'unchanged'),"  # noqa: S608 - of constants
-    " count(*) FILTER (WHERE r.action <> 'unchanged') FROM runner.rows r"
-    " LEFT JOIN LATERAL (SELECT x.reason_code FROM runner.transfers x WHERE x.lane = r.lane"
-    "  AND x.id = r.claim OFFSET 0) c ON true"
-    " WHERE r.lane = %(lane)s AND r.run = %(run)s AND ("
-    f"(r.action = 'unchanged' AND c.reason_code = '{Code.RESOLVED_TRANSFERRED}' AND r.claim NOT IN"
-    "  (SELECT p.claim FROM runner.rows p WHERE p.lane = %(lane)s AND p.run = %(previous)s"
-    "   AND p.action = 'unchanged' AND p.claim IS NOT NULL))"
-    f" OR (r.action {IN_SENDS} AND r.failed_as = '{Code.RESOLVED_FAILED}' AND r.interaction_id NOT IN"
-    "  (SELECT p.interaction_id FROM runner.rows p WHERE p.lane = %(lane)s"
-    f"   AND p.run = %(previous)s AND p.failed_as = '{Code.RESOLVED_FAILED}')))"
+# As in `sqlite.report_query`: doubts that were settled between the two runs.
+_SETTLED_BETWEEN = (
+    "SELECT count(*) FILTER (WHERE s.state = 'transferred'),"  # noqa: S608 - of constants
+    " count(*) FILTER (WHERE s.state <> 'transferred') FROM ("
+    " SELECT DISTINCT t.id, t.run, t.state FROM runner.events e"
+    " JOIN runner.transfers t ON t.lane = e.lane AND t.id = (e.body::json->>'transfer')::bigint"
+    " WHERE e.lane = %(lane)s AND e.seq >"
+    "  (SELECT max(seq) FROM runner.events WHERE lane = %(lane)s AND run = %(previous)s)"
+    " AND e.seq < (SELECT min(seq) FROM runner.events WHERE lane = %(lane)s AND run = %(run)s)"
+    f" AND e.run <> t.run AND e.body::json->>'state' NOT {IN_HELD} AND t.state NOT {IN_HELD}"
+    f") s WHERE s.run IN (SELECT p.no FROM runner.runs p WHERE {_OF_BATCH})"
+    " OR s.id IN (SELECT claim FROM runner.rows WHERE lane = %(lane)s"
+    "  AND run IN (%(run)s, %(previous)s) AND claim IS NOT NULL)"
 )
 _SOURCE = (
     " FROM runner.rows r JOIN runner.ladders l ON l.lane = r.lane AND l.id = r.ladder"
@@ -173,10 +173,11 @@ def progress_of(url: JournalUrl, lane: int, run: int) -> BatchProgress | None:
         ((previous, run_id, started_at),) = found
         ((runs,),) = ask(connection, _RUNS_SO_FAR, known)
         ((moved,),) = ask(connection, _MOVED_SO_FAR, known)
-        (resolved,) = ask(connection, _RESOLVED, {**known, "previous": previous})
+        between = {**known, "previous": previous}
+        (settled,) = ask(connection, _SETTLED_BETWEEN, between)
         query = _PLANNED_ALIKE.format(source=_SOURCE)
-        counts = outcome_counts(_stream(connection, "planned", query, known))
-        return batch_progress(EarlierBatchRuns(run_id, started_at, runs, moved, *resolved), counts)
+        counts = outcome_counts(_stream(connection, "planned", query, between))
+        return batch_progress(EarlierBatchRuns(run_id, started_at, runs, moved, *settled), counts)
 
 
 def audit(url: JournalUrl, lane: int, run: int | None = None) -> Iterator[AuditEntry]:

@@ -38,7 +38,7 @@ from runner.core.transfer.reasons import WORDS, Code, Earlier
 from runner.core.transfer.states import NOT_BEGUN, OUTCOMES
 from runner.journal.decision_events import Decided, read_decisions
 from runner.journal.given_up import BODY, given_up
-from runner.journal.sql_lists import IN_SENDS
+from runner.journal.sql_lists import IN_HELD
 from runner.journal.sqlite.connection import connect, has_column, reading
 
 _TRANSFERS = (
@@ -68,7 +68,7 @@ _SOURCE = (
     " LEFT JOIN transfers c ON c.id = coalesce(r.claim, (SELECT y.id FROM transfers y"
     "  WHERE (y.id = r.lineage OR (y.lineage = r.lineage AND y.lineage != y.id))"
     "  AND y.run < r.run AND y.state = 'transferred' AND r.action IN ('send', 'changed')))"
-    " WHERE r.run = ?"
+    " WHERE r.run = ?1"
 )
 # What a run did to transfers of its own, and to those of earlier runs that its rows claim.
 _OF_RUN = (
@@ -80,8 +80,9 @@ _OF_RUN = (
 _PLANNED_ALIKE = (
     "SELECT min(r.n), NULL, '', '', '', r.destination_uri, min(l.media),"
     " r.action, NULL, max(t.id), t.state, NULL, NULL, NULL, NULL, NULL, NULL, '', '', '',"
-    " c.state, NULL, c.destination_uri, NULL, NULL, NULL, :failed_as, count(*)"
-    "{source} GROUP BY r.destination_uri, r.action, t.state, c.state, c.destination_uri, :failed_as"
+    " c.state, NULL, c.destination_uri, NULL, NULL, NULL, :failed_as, c.run > ?2, count(*)"
+    "{source} GROUP BY r.destination_uri, r.action, t.state, c.state, c.destination_uri, :failed_as,"
+    " c.run > ?2"
 )
 _OF_BATCH = "batch = (SELECT batch FROM runs WHERE no = ?1)"
 _PLANNED_RUN = "EXISTS (SELECT 1 FROM rows WHERE rows.run = p.no)"
@@ -97,14 +98,17 @@ _MOVED_SO_FAR = (
     "SELECT count(DISTINCT :interaction) FROM transfers t WHERE t.state = 'transferred'"  # noqa: S608 - of constants
     f" AND t.run IN (SELECT no FROM runs WHERE {_OF_BATCH} AND no <= ?1)"
 )
-# What people settled since the previous run: the plan went on from it, and the previous one did not.
-_RESOLVED = (
-    "SELECT total(r.action = 'unchanged'), total(r.action != 'unchanged') FROM rows r"  # noqa: S608 - of constants
-    " LEFT JOIN transfers c ON c.id = r.claim WHERE r.run = ?1 AND ("
-    f"(r.action = 'unchanged' AND c.reason_code = '{Code.RESOLVED_TRANSFERRED}' AND r.claim NOT IN"
-    "  (SELECT claim FROM rows WHERE run = ?2 AND action = 'unchanged' AND claim IS NOT NULL))"
-    f" OR (r.action {IN_SENDS} AND r.failed_as = '{Code.RESOLVED_FAILED}' AND r.interaction_id NOT IN"
-    f"  (SELECT interaction_id FROM rows WHERE run = ?2 AND failed_as = '{Code.RESOLVED_FAILED}')))"
+# Doubts of the batch, or that its plans named, which were settled between the two runs: by a person, or by
+# the look-ups of another batch's run. Only events about doubts are of another run than their transfer.
+_SETTLED_BETWEEN = (
+    "SELECT total(s.state = 'transferred'), total(s.state != 'transferred') FROM ("  # noqa: S608 - of constants
+    " SELECT DISTINCT t.id, t.run, t.state FROM events e"
+    " JOIN transfers t ON t.id = json_extract(e.body, '$.transfer')"
+    " WHERE e.seq > (SELECT max(seq) FROM events WHERE run = ?2)"
+    " AND e.seq < (SELECT min(seq) FROM events WHERE run = ?1)"
+    f" AND e.run != t.run AND json_extract(e.body, '$.state') NOT {IN_HELD} AND t.state NOT {IN_HELD}"
+    f") s WHERE s.run IN (SELECT no FROM runs WHERE {_OF_BATCH})"
+    " OR s.id IN (SELECT claim FROM rows WHERE run IN (?1, ?2) AND claim IS NOT NULL)"
 )
 # In the places of columns that older journals lack:
 _CORRELATION, _FAILED_AS = ":correlation", ":failed_as"
@@ -206,9 +210,7 @@ def progress_of(path: Path, run: int) -> BatchProgress | None:
             return None
         previous, run_id, started_at = found
         known = has_column(connection, "rows", "failed_as")
-        resolved = 0, 0
-        if known and has_column(connection, "transfers", "reason_code"):
-            resolved = connection.execute(_RESOLVED, [run, previous]).fetchone()
+        settled = connection.execute(_SETTLED_BETWEEN, [run, previous]).fetchone()
         has_canonical = has_column(connection, "transfers", "interaction")
         moved = _MOVED_SO_FAR.replace(
             ":interaction",
@@ -219,18 +221,22 @@ def progress_of(path: Path, run: int) -> BatchProgress | None:
             started_at,
             connection.execute(_RUNS_SO_FAR, [run]).fetchone()[0],
             connection.execute(moved, [run]).fetchone()[0],
-            *map(int, resolved),
+            *map(int, settled),
         )
         failed_as = "(r.failed_as IS NOT NULL)" if known else "0"
         query = _PLANNED_ALIKE.format(source=_SOURCE).replace(_FAILED_AS, failed_as)
-        return batch_progress(earlier, outcome_counts(connection.execute(query, [run])))
+        return batch_progress(earlier, outcome_counts(connection.execute(query, [run, previous])))
 
 
 def outcome_counts(rows: Iterable[tuple[Any, ...]]) -> Iterator[OutcomeCount]:
     """Yield how a run's rows were planned and ended, from the columns of `_PLANNED_ALIKE`."""
-    for *row, failed_before, alike in rows:
-        record = _transfer_record(tuple(row), "", None, (), ())
-        yield OutcomeCount(Action(row[_ACTION]), bool(failed_before), record.outcome, alike)
+    for *row, failed_before, is_new, alike in rows:
+        action = Action(row[_ACTION])
+        if action is Action.IN_DOUBT:  # of the doubt itself: it may be about another destination
+            outcome = _OUTCOMES[row[_CLAIM_STATE]]
+        else:
+            outcome = _transfer_record(tuple(row), "", None, (), ()).outcome
+        yield OutcomeCount(action, bool(failed_before), bool(is_new), outcome, alike)
 
 
 def _failed_before(connection: sqlite3.Connection, run: int) -> int:
@@ -274,7 +280,7 @@ def transfer_records(
         yield record
 
 
-_ACTION = 7  # its place
+_ACTION, _CLAIM_STATE = 7, 20  # their places
 
 
 class _RowsByNumber:

@@ -22,9 +22,14 @@ NOTHING = BatchProgress("run-1", "2026-12-01T21:00:00.5Z", 3, 40)
 
 
 def row(
-    action: Action, outcome: Outcome, *, failed_before: bool = False, number: int = 2
+    action: Action,
+    outcome: Outcome,
+    *,
+    failed_before: bool = False,
+    is_new: bool = False,
+    number: int = 2,
 ) -> OutcomeCount:
-    return OutcomeCount(action, failed_before, outcome, number)
+    return OutcomeCount(action, failed_before, is_new, outcome, number)
 
 
 def test_a_first_run_differs_from_nothing():
@@ -55,6 +60,12 @@ def test_rows_count_by_what_the_plan_said_and_what_became_of_them(
     assert sum(counts) + made.settled_transferred + made.settled_otherwise == 4
 
 
+def test_a_doubt_that_another_batch_left_since_the_previous_run_is_new():
+    made = batch_progress(EARLIER, [row(Action.IN_DOUBT, Outcome.IN_DOUBT, is_new=True)])
+    assert made is not None
+    assert (made.in_doubt, made.still_in_doubt) == (2, 0)
+
+
 @pytest.mark.parametrize(
     ("action", "outcome"),
     [
@@ -71,8 +82,8 @@ def test_what_is_as_it_was_is_no_difference(action: Action, outcome: Outcome):
     assert since_previous(made) == "nothing changed"
 
 
-def test_doubts_that_people_settled_between_the_runs_are_settled():
-    earlier = EarlierBatchRuns("run-1", "x", 2, 1, resolved_transferred=2, resolved_failed=1)
+def test_doubts_that_were_settled_between_the_runs_are_settled():
+    earlier = EarlierBatchRuns("run-1", "x", 2, 1, settled_transferred=2, settled_otherwise=1)
     made = batch_progress(earlier, [row(Action.IN_DOUBT, Outcome.TRANSFERRED, number=1)])
     assert made is not None
     assert since_previous(made) == "4 doubts settled (3 were moved and 1 was not moved)"
