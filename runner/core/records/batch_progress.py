@@ -106,7 +106,8 @@ def since_previous(progress: BatchProgress) -> str:
 def done_so_far(progress: BatchProgress, done: int, total: int, not_selected: int = 0) -> str:
     """Return in one sentence what all runs of the batch have done; `done` of the manifest's `total` are done.
 
-    Of those that this run did not select, it is not known here whether they are done.
+    Of those that this run did not select, it is not known here whether they are done. Doubts are looked
+    up all the same: they are among the selected ones here.
     """
     moved = (
         f"{counted(progress.moved_in_all, 'interaction')} moved in {counted(progress.runs, 'run')}"
@@ -117,7 +118,14 @@ def done_so_far(progress: BatchProgress, done: int, total: int, not_selected: in
     left = selected - done
     rest = f", {left:,} left" if left else ""
     these = f"the {selected:,} selected" if not_selected else f"this manifest's {total:,}"
+    if not_selected and _had_doubts(progress):
+        these += " or in doubt"
     return f"{moved}; {done:,} of {these} {is_or_are(done)} done{rest}"
+
+
+def _had_doubts(progress: BatchProgress) -> bool:
+    left = progress.in_doubt + progress.still_in_doubt
+    return left + progress.settled_transferred + progress.settled_otherwise > 0
 
 
 def previous_run(progress: BatchProgress) -> str:

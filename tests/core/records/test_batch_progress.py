@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from runner.core.number_text import is_or_are
@@ -107,6 +109,15 @@ def test_what_all_runs_have_done_is_one_sentence():
     assert done_so_far(NOTHING, 1, 6, 5) == (
         "40 interactions moved in 3 runs; 1 of the 1 selected is done"
     )
+    # A doubt is looked up whether or not it is selected, and counts.
+    for doubts in (
+        replace(NOTHING, in_doubt=1),
+        replace(NOTHING, still_in_doubt=1),
+        replace(NOTHING, settled_transferred=1),
+    ):
+        assert done_so_far(doubts, 1, 6, 4) == (
+            "40 interactions moved in 3 runs; 1 of the 2 selected or in doubt is done, 1 left"
+        )
     assert done_so_far(NOTHING, 0, 0) == "40 interactions moved in 3 runs"
 
 
