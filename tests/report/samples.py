@@ -10,6 +10,8 @@ from typing import Any
 
 from runner.core.records.batch_progress import BatchProgress
 from runner.core.records.run_record import (
+    NOT_KEPT,
+    UNFINISHED,
     ApprovalRecord,
     AttemptRecord,
     CallbackRecord,
@@ -161,6 +163,12 @@ def mixed(count: int = 60) -> ReportSource:
         manifest=MANIFEST,
         progress=lambda: PROGRESS,
     )
+
+
+def died() -> ReportSource:
+    """Return a run that was killed, as its journal has it."""
+    run = replace(RUN, outcome=UNFINISHED, exit_code=None, finished_at=None)
+    return replace(mixed(), run=run, figures=NOT_KEPT)
 
 
 APPROVALS = (

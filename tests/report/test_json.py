@@ -28,6 +28,7 @@ SOURCES = {
     "planned": samples.planned(),
     "hostile": samples.hostile(),
     "guarded": samples.guarded(),
+    "died": samples.died(),
 }
 
 
@@ -122,6 +123,13 @@ def test_every_format_says_what_the_journal_may_have_lost(rendered: Rendered):
     assert "restored &lt;by&gt; ann" in rendered(source, "html")
     assert "restored &lt;by&gt; ann" in rendered(source, "junit")
     assert "restored" in rendered(source, "md")
+
+
+def test_what_a_run_that_died_did_not_keep_is_null(rendered: Rendered):
+    report = json.loads(rendered(samples.died(), "json"))
+    session, rate = report["session"], report["summary"]["rate"]
+    assert (session["opened"], session["token_renewals"]) == (None, None)
+    assert (rate["peak_in_any_second"], rate["throttled"]) == (None, None)
 
 
 def test_an_explanation_is_there_only_when_there_is_one(rendered: Rendered):

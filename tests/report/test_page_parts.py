@@ -151,6 +151,14 @@ def test_a_run_that_had_nothing_to_send_claims_no_limit():
     assert rows["Rate achieved"] == "limit none"
 
 
+def test_a_run_that_died_claims_no_figures_that_it_did_not_keep():
+    content = build_content(samples.died())
+    rows = {name: (value, note) for name, value, note in page_figures.figures(content)}
+    unknown = ("not known", "the run did not end")
+    assert (rows["Rate achieved"], rows["Peak in any second"]) == (unknown, unknown)
+    assert page_figures.session(content) == "Not known: the run did not end."
+
+
 def test_the_next_step_of_a_run_that_ended_early_says_when():
     def step(run: RunRecord) -> str:
         return verdict_of(build_content(replace(samples.guarded(), run=run))).steps[-1].text

@@ -301,16 +301,16 @@ class DestinationFigures:
 
 @frozen
 class Figures:
-    """What the engine measured beyond the transfers themselves."""
+    """What the engine measured beyond the transfers themselves; None: not known, or there is none."""
 
     rate_limit_per_s: float | None = None
     rate_achieved_per_s: float | None = None
-    peak_in_any_second: int = 0
-    throttled: int = 0  # rate-limit answers
-    sessions_opened: int = 0
+    peak_in_any_second: int | None = 0
+    throttled: int | None = 0  # rate-limit answers
+    sessions_opened: int | None = 0
     session_closes: tuple[SessionClose, ...] = ()
     tls: str | None = None
-    token_renewals: int = 0
+    token_renewals: int | None = 0
     timeline_bin_s: float = 1.0
     timeline: tuple[TimelinePoint, ...] = ()
     story: tuple[TimelineEvent, ...] = ()
@@ -318,6 +318,12 @@ class Figures:
     burst: int | None = None  # frames beyond the limit that one second may hold; None: not kept
     decided: int = 0  # decisions and gates' verdicts in the chain
     destinations: tuple[DestinationFigures, ...] = ()  # those with limits, in order
+
+
+NOT_KEPT = Figures(
+    peak_in_any_second=None, throttled=None, sessions_opened=None, token_renewals=None
+)
+"""The figures of a run that has not ended, or died: the journal gets them at its end."""
 
 
 @frozen

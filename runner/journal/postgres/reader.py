@@ -18,7 +18,7 @@ from runner.core.pacing.pace_left import EVENTS as PACE_EVENTS
 from runner.core.pacing.pace_left import LATEST_EVENTS, PaceLeft, pace_left
 from runner.core.records.audit_chain import GENESIS
 from runner.core.records.row_codec import PLANNED_ROW
-from runner.core.records.run_record import AuditEntry, Figures, ReportSource, RunRecord
+from runner.core.records.run_record import NOT_KEPT, AuditEntry, ReportSource, RunRecord
 from runner.core.transfer.canonical_form import canonical_interaction, same_destination
 from runner.core.transfer.plan_decision import Claim
 from runner.core.transfer.rows import PlannedRow
@@ -138,7 +138,7 @@ class Reader:
         ((record, figures, previous, excerpt),) = self._rows(sql.REPORT, run=run)
         with reading(self._url):
             run_record = RunRecord.from_json(json.loads(record))
-            ended = read_figures(json.loads(figures)) if figures else Figures()
+            ended = read_figures(json.loads(figures)) if figures else NOT_KEPT
             kept = None if excerpt is None else json.loads(excerpt)
             manifest = (
                 None if kept is None else ManifestExcerpt(tuple(kept["lines"]), kept["total"])

@@ -15,7 +15,7 @@ from runner.core.pacing.pace_left import EVENTS as PACE_EVENTS
 from runner.core.pacing.pace_left import LATEST_EVENTS, PaceLeft, pace_left
 from runner.core.records.audit_chain import GENESIS
 from runner.core.records.row_codec import PLANNED_ROW
-from runner.core.records.run_record import AuditEntry, Figures, ReportSource, RunRecord
+from runner.core.records.run_record import NOT_KEPT, AuditEntry, ReportSource, RunRecord
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.plan_decision import Claim
 from runner.core.transfer.rows import PlannedRow
@@ -443,7 +443,7 @@ class Reader:
             ).fetchone()
             run_record = RunRecord.from_json(json.loads(record))
             manifest = read_manifest(self._connection, run_record.manifest_sha256)
-            ended = read_figures(json.loads(figures)) if figures else Figures()
+            ended = read_figures(json.loads(figures)) if figures else NOT_KEPT
             decisions, gates = (
                 decisions_of(self._connection, run) if ended.decided or not figures else ((), ())
             )

@@ -147,7 +147,7 @@ def _pace(content: Content) -> Iterator[tuple[str, str]]:
         latency = counts.latency
         values = (latency.p50, latency.p90, latency.p99, latency.max)
         yield "Latency p50, p90, p99, most", ", ".join(map(milliseconds, values))
-    if figures.rate_achieved_per_s is not None:
+    if figures.rate_achieved_per_s is not None and figures.peak_in_any_second is not None:
         limit = promised_rate(figures)
         allowed = "" if limit is None else f" of {limit}"
         peak = f", at most {figures.peak_in_any_second:,} in a second"

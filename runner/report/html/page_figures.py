@@ -28,6 +28,8 @@ GROUPS_SHOWN = 100
 WAVES_NAMED = 6
 """Most waves whose sizes are listed."""
 
+_DIED = "the run did not end"
+
 Figure = tuple[str, str, str | None]
 """A figure's name, value and note."""
 
@@ -91,16 +93,23 @@ def figures(content: Content) -> Iterator[Figure]:
         return
     yield "Deliveries", f"{summary.attempts:,}", _extra_deliveries(summary)
     yield "Latency, median", milliseconds(summary.latency.p50), _tail(summary)
+    yield from _rates(measured)
+    called, failed = summary.callbacks_delivered, summary.callbacks_failed
+    if called or failed:
+        yield "Callbacks delivered", f"{called:,}", f"{failed:,} failed"
+
+
+def _rates(measured: Figures) -> Iterator[Figure]:
+    if (peak := measured.peak_in_any_second) is None:
+        yield "Rate achieved", "not known", _DIED
+        yield "Peak in any second", "not known", _DIED
+        return
     limit = promised_rate(measured)
     idle = limit is None and not measured.sessions_opened  # it never came to a limit
     allowed = "" if idle else f"limit {limit or 'none'}"
     yield "Rate achieved", _pace(measured.rate_achieved_per_s), allowed
-    peak = measured.peak_in_any_second
     of = "" if limit is None else f"of {limit}; "
     yield "Peak in any second", f"{peak:,}", f"{of}{measured.throttled:,} rate-limit answers"
-    called, failed = summary.callbacks_delivered, summary.callbacks_failed
-    if called or failed:
-        yield "Callbacks delivered", f"{called:,}", f"{failed:,} failed"
 
 
 @frozen
@@ -172,9 +181,11 @@ def about(content: Content) -> Iterator[tuple[str, str]]:
 def session(content: Content) -> str:
     """Return how often a session was opened, and its TLS."""
     measured = content.source.figures
-    if not measured.sessions_opened:
-        return "No session was opened."
     opened, renewals = measured.sessions_opened, measured.token_renewals
+    if opened is None:
+        return f"Not known: {_DIED}."
+    if not opened:
+        return "No session was opened."
     tls = measured.tls or "no TLS (a loopback address)"
     renewed = "not renewed" if not renewals else f"renewed {times(renewals)}"
     return f"Opened {times(opened)}, with {tls}; the token was {renewed}. Times are UTC."

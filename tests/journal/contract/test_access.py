@@ -7,6 +7,7 @@ import pytest
 from runner.core.errors import Locked, StorageError, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.pacing.pace_left import FULL_PACE, HoldOff, PaceLeft, Slowdown
+from runner.core.records.run_record import NOT_KEPT, Figures
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event, State
 from runner.ports import Note
@@ -154,6 +155,10 @@ def test_the_chain_goes_on_from_run_to_run(
         assert all(each.recorded == each.actual for each in history.heads_before_runs())
         assert history.run(first_run).finished
         report = history.report_source(history.run_number(first_run))
+        assert (report.figures, history.report_source(store.run_no).figures) == (
+            Figures(),
+            NOT_KEPT,
+        )
         assert [transfer.outcome for transfer in report.transfers()] == [
             "transferred", "in_doubt", "in_doubt", "unattempted",
         ]  # fmt: skip
