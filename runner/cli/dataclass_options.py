@@ -40,7 +40,6 @@ def expand_dataclasses(command: Callable[..., None]) -> Callable[..., None]:
             kept[name] = group(**_values(group, taken))
         command(**kept)
 
-    expanded.command = command  # type: ignore[attr-defined]  # as it was written, for a command that runs itself
     expanded.__name__ = command.__name__
     expanded.__doc__ = command.__doc__
     expanded.__annotations__ = {option.name: option.annotation for option in options}

@@ -13,7 +13,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 
 from runner.core.errors import UsageError
-from runner.metrics.run_metrics import RunMetrics
+from runner.metrics.run_metrics import MetricsOfRuns, RunMetrics
 from runner.ports import Progress
 
 EVERY_S = 1.0
@@ -31,14 +31,16 @@ class MetricsFile:
 
     The file is replaced whole, by a thread: a disk that hangs delays no frame. Nothing is written
     before the run has its lock and its plan: a run that another one keeps out must not replace the
-    other one's file. `labels` stand on
-    every metric. `now` returns monotonic seconds, `wall` those since the epoch.
+    other one's file. `labels` stand on every metric. `runs` are what the file shows, beginning with the
+    earlier runs of the same command; this one is added. `now` returns monotonic seconds, `wall` those
+    since the epoch.
     """
 
     def __init__(
         self,
         path: Path,
         labels: Mapping[str, str],
+        runs: list[RunMetrics],
         *,
         now: Callable[[], float],
         wall: Callable[[], float],
@@ -52,6 +54,7 @@ class MetricsFile:
             )
         self._path = path
         self._metrics = RunMetrics(labels, started_at=wall())
+        self._runs = runs
         self._now, self._wall = now, wall
         self._due_at = 0.0
         self._wanted = threading.Event()
@@ -73,6 +76,7 @@ class MetricsFile:
         """Begin to write once the run is planned; note its id."""
         if event == "planned":
             self._metrics.run = str(fields.get("run", ""))
+            self._runs.append(self._metrics)
             self._wanted.set()
 
     def warned(self, event: str, **fields: Any) -> None:
@@ -109,7 +113,7 @@ class MetricsFile:
         self._metrics.written_at = self._wall()
         try:
             registry = CollectorRegistry(auto_describe=False)
-            registry.register(self._metrics)
+            registry.register(MetricsOfRuns(self._runs))
             _write_whole(self._path, generate_latest(registry))
         except OSError as error:
             if not self._failed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily
@@ -82,3 +82,21 @@ class RunMetrics(Collector):
         family = GaugeMetricFamily(f"runner_{name}", text, labels=list(labels))
         family.add_metric(list(labels.values()), float(value))
         return family
+
+
+class MetricsOfRuns(Collector):
+    """The metrics of several runs, each metric once: a file names none twice."""
+
+    def __init__(self, runs: Sequence[RunMetrics]) -> None:
+        self._runs = runs
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each metric with the samples of all runs."""
+        found: dict[str, Metric] = {}
+        for run in self._runs:
+            for metric in run.collect():
+                if metric.name in found:
+                    found[metric.name].samples += metric.samples
+                else:
+                    found[metric.name] = metric
+        yield from found.values()

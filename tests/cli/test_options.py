@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import typer
+from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from runner.app.run_options import RunOptions
@@ -136,6 +137,30 @@ def test_environments_whose_results_are_one_document_are_applied_one_at_a_time(
     told = f"--output {output} prints one document, and 2 environments are asked for"
     assert told in ended.out + ended.err
     assert not (tmp_path / "reports").exists()
+
+
+def test_the_metrics_file_keeps_every_environment_of_a_command(tmp_path: Path):
+    (tmp_path / "m.yaml").write_text(
+        "version: 1\nname: move\n"
+        "environments:\n"
+        "  one: {driver: simulator, gateway: edge}\n"
+        "  two: {driver: simulator, gateway: edge}\n"
+        "gateways: {edge: {max_bandwidth_kbps: 2048, supported_codecs: [opus], max_fps: 30}}\n"
+        "media: {voice: {audio: {codec: opus, bandwidth_kbps: 64, bit_depth: 16}}}\n"
+        "transfers:\n"
+        "  - {interaction_id: call-1, destination_uri: tel:+441, media: voice}\n"
+    )
+    both = ("--env", "one", "--env", "two")
+    ended = run("apply", "m.yaml", *both, "--metrics-file", "m.prom", cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    kept = {
+        (family.name, sample.labels["environment"]): sample.value
+        for family in text_string_to_metric_families((tmp_path / "m.prom").read_text())
+        for sample in family.samples
+    }
+    assert (kept["runner_exit_code", "one"], kept["runner_exit_code", "two"]) == (0, 0)
+    text = (tmp_path / "m.prom").read_text()
+    assert text.count("# TYPE runner_exit_code") == 1
 
 
 def test_the_list_of_commands_breaks_no_line_off():

@@ -20,7 +20,7 @@ def made(path: Path, warned: list[str] | None = None) -> MetricsFile:
         (warned if warned is not None else []).append(event)
 
     labels = {"batch": 'a "quoted"\\ name', "environment": "production"}
-    return MetricsFile(path, labels, now=lambda: 1.0, wall=lambda: 1_800_000_000.0, warn=warn)
+    return MetricsFile(path, labels, [], now=lambda: 1.0, wall=lambda: 1_800_000_000.0, warn=warn)
 
 
 def samples(path: Path) -> dict[Any, float]:
@@ -105,7 +105,7 @@ def test_what_ends_while_a_file_is_being_written_is_written_once_more(tmp_path: 
         return 1_800_000_000.0
 
     labels = {"batch": 'a "quoted"\\ name', "environment": "production"}
-    file = MetricsFile(path, labels, now=lambda: 1.0, wall=wall, warn=print)
+    file = MetricsFile(path, labels, [], now=lambda: 1.0, wall=wall, warn=print)
     file.noticed("planned", run="r")
     assert begun.wait(60.0)
     file._ended.set()  # as `close` does before it waits

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runner.cli.output import Console
     from runner.console.log.observers import Observers
     from runner.core.manifest.model import Manifest
+    from runner.metrics.run_metrics import RunMetrics
 
 SIGNALLED = 128
 """Exit codes above it say which signal ended a run."""
@@ -67,33 +68,35 @@ def apply(
 ) -> None:
     """Load, validate, plan, transfer what is not yet transferred, report."""
     requests = batch.requests(manifest, environment, validate_only=validate_only)
-    console = output.console(no_progress=no_progress, max_problems=max_problems)
+    only_checked = validate_only or batch.without_secrets
+    metrics = partial(_metrics, metrics_file, [])
+
+    def new_console() -> Console:
+        return output.console(no_progress=no_progress, max_problems=max_problems)
+
+    def run(given: RunOptions) -> None:
+        if only_checked:
+            from runner.cli.commands.plan import PlanOptions, plan_manifest
+
+            plan_manifest(new_console(), given, PlanOptions())
+        else:
+            _apply(new_console(), given, yes=yes, wait=wait, metrics=metrics)
+
     if len(requests) > 1:
-        _apply_in_turn(
-            console,
-            requests,
-            is_checked=not (validate_only or batch.without_secrets),
-            run=partial(
-                apply.command,  # type: ignore[attr-defined]  # of `expand_dataclasses`
-                manifest,
-                validate_only=validate_only,
-                batch=batch,
-                yes=yes,
-                wait=wait,
-                max_problems=max_problems,
-                no_progress=no_progress,
-                metrics_file=metrics_file,
-                output=output,
-            ),
-        )
-        return
-    [given] = requests
-    if validate_only or batch.without_secrets:
-        from runner.cli.commands.plan import PlanOptions, plan_manifest
+        _apply_in_turn(new_console(), requests, only_checked=only_checked, run=run)
+    else:
+        run(requests[0])
 
-        plan_manifest(console, given, PlanOptions())
-        return
 
+def _apply(
+    console: Console,
+    given: RunOptions,
+    *,
+    yes: bool,
+    wait: float | None,
+    metrics: Callable[[Manifest, Observers], AbstractContextManager[Callable[[int], None]]],
+) -> None:
+    """Run a manifest for one environment, show its result, and exit with its code."""
     import time
 
     from runner.app import apply as use_case
@@ -123,7 +126,7 @@ def apply(
         loaded, warnings = read_manifest(request, staging)
         request = with_run_named(request, loaded)
         console.show_problems(warnings, path.parent, result=False)
-        with console.watching() as observer, _metrics(metrics_file, loaded, observer) as ended:
+        with console.watching() as observer, metrics(loaded, observer) as ended:
             arguments = request.arguments(loaded)
             again = shell_line(apply_again(arguments))
             signals.last_word = partial(_end_at_once, console, observer, again)
@@ -151,9 +154,12 @@ def _above_the_view(console: Console) -> Callable[[str], object] | None:
 
 @contextmanager
 def _metrics(
-    path: Path | None, manifest: Manifest, observer: Observers
+    path: Path | None, in_file: list[RunMetrics], manifest: Manifest, observer: Observers
 ) -> Iterator[Callable[[int], None]]:
-    """Keep a file of metrics, or send them, while a run goes on; yield what takes its exit code."""
+    """Keep a file of metrics, or send them, while a run goes on; yield what takes its exit code.
+
+    `in_file` are those of the command's earlier environments, which the file keeps; this one's are added.
+    """
     import os
     import time
 
@@ -165,7 +171,9 @@ def _metrics(
     if path is not None:
         from runner.metrics.metrics_file import MetricsFile
 
-        file = MetricsFile(path, labels, now=time.monotonic, wall=time.time, warn=observer.warned)
+        file = MetricsFile(
+            path, labels, in_file, now=time.monotonic, wall=time.time, warn=observer.warned
+        )
         observer.add(file)
         told.append(file.ended)
     if (settings := otlp_settings(os.environ)) is not None:
@@ -205,12 +213,16 @@ def _check_all(console: Console, requests: Sequence[RunOptions]) -> None:
 
 
 def _apply_in_turn(
-    console: Console, requests: Sequence[RunOptions], *, is_checked: bool, run: Callable[..., None]
+    console: Console,
+    requests: Sequence[RunOptions],
+    *,
+    only_checked: bool,
+    run: Callable[[RunOptions], None],
 ) -> None:
     """Run a manifest for several environments, each a run of its own; exit with the worst code.
 
-    If `is_checked`, all are checked before the first is begun. A signal ends the run that goes on,
-    and all that would follow.
+    Unless `only_checked`, all are checked before the first is begun. A signal ends the run that
+    goes on, and all that would follow.
     """
     from runner.cli.output import boundary
     from runner.core.errors import UsageError
@@ -222,13 +234,13 @@ def _apply_in_turn(
                 f"--output {console.output} prints one document, and {len(requests)} environments are"
                 " asked for: apply them one at a time"
             )
-    if is_checked:
+    if not only_checked:
         _check_all(console, requests)
     environments = [str(each.environment) for each in requests]
     codes: dict[str, int] = {}
-    for name in environments:
+    for name, request in zip(environments, requests, strict=True):
         try:
-            run(environment=[name])
+            run(request)
             codes[name] = 0
         except SystemExit as ended:
             codes[name] = int(ended.code or 0)
