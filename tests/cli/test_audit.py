@@ -68,6 +68,9 @@ def test_a_good_chain_says_what_it_proves_and_what_not(journal: Path, report: Pa
         assert audited.proves in render_audit([audited])
     *_, whole = verify_run(located(journal), report.name, journal.parent / "reports")
     assert "not that none is missing at the end" in str(whole.proves)
+    for audited in (alone, whole):  # who can write it can make every hash anew
+        assert "this proves" not in str(audited.proves)
+        assert "the chain has no key" in str(audited.proves)
 
 
 def flip(lines: list[str]) -> list[str]:

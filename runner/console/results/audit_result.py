@@ -24,14 +24,15 @@ FILE_PROVES = (
     " the head with a copy that is kept elsewhere, or verify the run in the journal"
 )
 FILE_ALONE_PROVES = (
-    "this proves that no entry was changed, moved or removed between others; not that none is missing"
-    " at the end, nor who wrote the file. Verify it beside its report.json, or verify the run in the"
-    " journal, by its id"
+    "this shows mistakes and damage between the entries; not that none is missing at the end, nor who"
+    " wrote the file. As the chain has no key, a person who can write the file can make another that"
+    " is good. Verify it beside its report.json, or verify the run in the journal, by its id"
 )
 JOURNAL_PROVES = (
-    "this proves that the journal's events are unchanged from the first on; not that none is missing"
-    " at the end, nor that every run wrote to this journal: compare the head with those in the"
-    " reports' journal.json"
+    "this shows mistakes and damage from the journal's first event on; not that none is missing at the"
+    " end, nor that every run wrote to this journal. As the chain has no key, a person who can write"
+    " the journal can make another that is good: compare the head with one that is kept elsewhere, in"
+    " the reports' journal.json or with a signature"
 )
 
 
