@@ -84,11 +84,12 @@ class Announcer:
         self._report_failures()
 
     def ended(
-        self, code: ExitCode, summary: Summary, explanation: str | None
+        self, code: ExitCode, summary: Summary, explanation: str | None, *, early: bool
     ) -> NotificationRecord | None:
         """Tell how the run ended, wait for the messages, and return what became of them.
 
-        A run that had nothing to do, and nothing to report, is not told of.
+        `early`: something stopped it; its code may be that of doubts. A run that had nothing to do,
+        and nothing to report, is not told of.
         """
         if self._messenger is None:
             return None
@@ -99,7 +100,6 @@ class Announcer:
                 if number
             )
             why = f"; {explanation}" if explanation else ""
-            early = code not in {ExitCode.OK, ExitCode.FAILURES, ExitCode.IN_DOUBT}
             events = {"finished", *(["stopped"] if early else [])}
             if code is ExitCode.IN_DOUBT:
                 events.add("in_doubt")

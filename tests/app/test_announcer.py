@@ -94,7 +94,7 @@ def test_a_run_is_told_of_from_begin_to_end():
     told.noticed("control: pause", by="alice", why="the CRM is down")
     told.warned(Note.CIRCUIT_OPEN)
     told.progressed(progress())
-    record = told.ended(ExitCode.STOPPED, summary(), "the window closed")
+    record = told.ended(ExitCode.STOPPED, summary(), "the window closed", early=True)
     assert titles(post) == {"began": 1, "waits": 3, "ended early": 1}
     assert record == NotificationRecord(sent=5, suppressed=0, failed=0)
     assert "stopped (exit code 5)" in post.seen[-1][1]
@@ -106,11 +106,21 @@ def test_only_what_an_address_asks_for_is_sent_to_it():
     post = Post()
     told, _ = announcer(post, "stopped")
     told.progressed(progress(1))
-    told.ended(ExitCode.OK, summary(), None)
+    told.ended(ExitCode.OK, summary(), None, early=False)
     assert post.seen == []
     told, _ = announcer(post, "stopped")
-    told.ended(ExitCode.UNREACHABLE, summary(), None)
+    told.ended(ExitCode.UNREACHABLE, summary(), None, early=True)
     assert titles(post) == {"ended early": 1}
+
+
+def test_a_run_that_was_stopped_and_has_doubts_is_told_of_as_both():
+    """A doubt makes the exit code 6, whatever stopped the run."""
+    for event in ("stopped", "in_doubt"):
+        post = Post()
+        told, _ = announcer(post, event)
+        told.ended(ExitCode.IN_DOUBT, summary(), "the window closed", early=True)
+        assert titles(post) == {"ended early": 1}
+        assert "in-doubt (exit code 6)" in post.seen[-1][1]
 
 
 def test_doubts_are_told_of_once_a_minute():
@@ -119,7 +129,7 @@ def test_doubts_are_told_of_once_a_minute():
     for now, doubts in ((0.0, 1), (1.0, 2), (59.0, 3), (60.0, 4), (200.0, 4)):
         clock[0] = now
         told.progressed(progress(doubts))
-    told.ended(ExitCode.IN_DOUBT, summary(), None)
+    told.ended(ExitCode.IN_DOUBT, summary(), None, early=False)
     assert [body.split()[0] for title, body in post.seen if "doubts" in title] == ["1", "4"]
     assert titles(post)["ended"] == 1
 
@@ -128,7 +138,7 @@ def test_a_run_with_nothing_to_do_is_not_told_of():
     post = Post()
     told, _ = announcer(post)
     told.noticed("planned", run="run-1")
-    told.ended(ExitCode.OK, summary(), None)
+    told.ended(ExitCode.OK, summary(), None, early=False)
     assert post.seen == []
 
 
@@ -136,7 +146,7 @@ def test_a_failure_is_warned_of_and_recorded_without_the_address():
     post = Post("the service did not accept it, or could not be reached")
     told, observer = announcer(post, "finished")
     told.progressed(progress())
-    record = told.ended(ExitCode.OK, summary(), None)
+    record = told.ended(ExitCode.OK, summary(), None, early=False)
     assert record is not None
     [failure] = record.failures
     assert (failure.event, failure.to) == ("finished", "notify[0]")
