@@ -14,7 +14,7 @@ class KeepReason(StrEnum):
     NEWEST = "newest"  # among as many as are to be kept
     LATEST = "latest"  # the link `latest` points to it
     YOUNG = "young"
-    IN_DOUBT = "in_doubt"  # its report has transfers in doubt
+    IN_DOUBT = "in_doubt"  # its run's report has transfers in doubt
     WITNESS = "witness"  # the next apply checks the journal against it
 
 
@@ -52,7 +52,7 @@ def reasons_to_keep(
     kept = {}
     for folder in folders:
         reasons = (
-            (folder.in_doubt > 0, KeepReason.IN_DOUBT),
+            (folder.in_doubt > 0 and not folder.planned, KeepReason.IN_DOUBT),
             (folder.name == latest, KeepReason.LATEST),
             (folder.name in witnesses, KeepReason.WITNESS),
             (folder.name in newest, KeepReason.NEWEST),

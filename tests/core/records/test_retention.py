@@ -59,12 +59,12 @@ def test_exactly_as_old_is_not_older():
     assert reasons(aged("a", 90), aged("b", 1))["a"] is KeepReason.YOUNG
 
 
-def test_doubts_stay_also_those_of_a_plan():
+def test_doubts_stay_and_those_that_a_plan_counted_are_in_the_runs_reports():
     assert reasons(
         aged("a", 900, in_doubt=1),
         aged("plan-a", 900, in_doubt=2, planned=True),
         aged("b", 1),
-    ) == {"a": KeepReason.IN_DOUBT, "plan-a": KeepReason.IN_DOUBT, "b": KeepReason.NEWEST}
+    ) == {"a": KeepReason.IN_DOUBT, "plan-a": None, "b": KeepReason.NEWEST}
 
 
 def test_what_latest_points_to_stays():
@@ -122,7 +122,7 @@ def test_whatever_lies_there_what_must_stay_stays(
     gone = [folder for folder in folders if told[folder.name] is None]
     runs = sorted((f for f in folders if not f.planned), key=lambda f: (f.started_at, f.name))
     for folder in gone:
-        assert not folder.in_doubt
+        assert folder.planned or not folder.in_doubt
         assert folder.name != latest
         assert NOW - folder.ended_at > days * DAY_S
         assert folder not in runs[len(runs) - max(1, keep) :]
