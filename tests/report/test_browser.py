@@ -18,6 +18,7 @@ from runner.core.records.run_record import ReportSource, TransferRecord
 from runner.report.formats.csv_table import COLUMNS
 from tests.report import samples
 from tests.report.browser import Open, found, headline, keys
+from tests.report.conftest import Rendered
 
 pytestmark = pytest.mark.browser
 
@@ -250,6 +251,19 @@ def test_what_is_filtered_is_copied_as_csv_without_formulas(opened: Open):
     assert tuple(lines[0]) == COLUMNS
     assert [line[0] for line in lines[1:]] == ["'=1+1", "'  -2", "'\n'@x", 'say "hi", you', "plain"]
     assert lines[1][1:3] == ["rejected", "destination_unreachable"]
+
+
+def test_outcomes_are_copied_as_report_csv_spells_them(opened: Open, rendered: Rendered):
+    source = samples.mixed(12)
+    page = opened(source)
+    page.get_by_role("button", name="Copy as CSV").click()
+    page.locator("#found", has_text="12 transfers copied as CSV").wait_for()
+    copied, written = (
+        {row["key"]: row["outcome"] for row in csv.DictReader(io.StringIO(text))}
+        for text in (pasted(page), rendered(source, "csv"))
+    )
+    assert copied == written
+    assert "unattempted" in copied.values()
 
 
 def pasted(page: Any) -> str:

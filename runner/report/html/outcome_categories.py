@@ -31,14 +31,16 @@ class Category(NamedTuple):
     style: str  # a class of page.css: a tone, or `planned`
     urgency: int
     needs_attention: bool = False
+    outcome: Outcome | None = None  # None: a forecast
 
     def to_json(self) -> list[Any]:
-        """Return what page.js reads."""
-        return [self.word, self.style, self.urgency]
+        """Return what page.js reads; last, how the copied CSV spells it: an outcome as report.csv does."""
+        spelling = self.word.replace(" ", "_") if self.outcome is None else self.outcome.value
+        return [self.word, self.style, self.urgency, spelling]
 
 
 OF_RUNS = tuple(
-    Category(outcome.words, outcome.tone, outcome.rank, outcome.needs_attention)
+    Category(outcome.words, outcome.tone, outcome.rank, outcome.needs_attention, outcome)
     for outcome in Outcome
 )
 """In the order of `Outcome`."""

@@ -2,7 +2,7 @@
 const KIND = 0, ID = 1, KEY = 2, TO = 3, WHY = 4, FILE = 5, LINE = 6, LATENCY = 7,
   ASKED = 8, AGREED = 9, TRIES = 10, CALLBACKS = 11, FROM = 12, WAVE = 13, CAUSE = 14, HISTORY = 15;
 const section = document.getElementById("transfers");
-const kinds = JSON.parse(section.dataset.kinds).map(([word, style, urgency]) => ({ word, style, urgency }));
+const kinds = JSON.parse(section.dataset.kinds).map(([word, style, urgency, spelling]) => ({ word, style, urgency, spelling }));
 const settle = JSON.parse(section.dataset.settle);
 const links = JSON.parse(section.dataset.links);
 const names = new Map(Object.entries(JSON.parse(section.dataset.names)));
@@ -63,7 +63,7 @@ function csvCell(value) {
 function csvLine(row) {
   const tries = row[TRIES], last = tries.length ? tries[tries.length - 1][0] : null;
   const callbacks = row[CALLBACKS].map(([name, state]) => `${words[name]}: ${words[state]}`).join("; ");
-  return [keyOf(row), kinds[row[KIND]].word.replaceAll(" ", "_"), word(row[WHY]), row[ID], words[row[TO]], last,
+  return [keyOf(row), kinds[row[KIND]].spelling, word(row[WHY]), row[ID], words[row[TO]], last,
     row[LATENCY], tries.length, word(row[ASKED]), word(row[AGREED]), callbacks, sourceOf(row)]
     .map(csvCell).join(",");
 }
