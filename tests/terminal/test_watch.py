@@ -77,7 +77,7 @@ def test_a_run_that_died_is_distinguished_from_one_that_goes_on(gateway: Gateway
             assert shown.ended() == 0
     assert "━" not in shown.screen.text
     assert (
-        "it died; what was in flight is in doubt until the batch's next run looks it up"
+        "it died; what was in flight is in doubt until a look-up or a person settles it"
         in shown.screen.text
     )
     assert "2 in doubt" in shown.screen.text

@@ -159,7 +159,7 @@ def _run_lines(run: RunStatus, paint: Paint) -> Iterator[str]:
         yield f"  {paint.yellow(shorten(redact(str(hold)), HOLD_LIMIT))}"
     if run.state is RunState.DIED:
         doubts = run.counts.get(Outcome.IN_DOUBT)
-        in_flight = "what was in flight is in doubt until the batch's next run looks it up"
+        in_flight = "what was in flight is in doubt until a look-up or a person settles it"
         settled = "all that it sent has been settled"
         yield f"  it died; {in_flight if doubts else settled}"
 

@@ -47,6 +47,16 @@ def test_a_run_without_an_end_and_without_a_holder_died(journal: Path):
     assert line.counts[Outcome.UNATTEMPTED] == 2
 
 
+def test_a_run_that_died_promises_no_look_up_that_has_been_already(journal: Path, run: Written):
+    promise = "in doubt until a look-up or a person settles it"
+    assert promise in render_status(status_of(located(journal)), one=False)
+    later = begun(run.store, manifest_rows(5))  # it looks the doubts up, and leaves them
+    later.finish("in-doubt", 6)
+    text = render_status(status_of(located(journal)), one=False)
+    assert promise in text
+    assert "next run" not in text
+
+
 def test_a_run_that_died_and_was_settled_since_is_not_called_in_doubt(journal: Path, run: Written):
     assert "what was in flight is in doubt" in render_status(status_of(located(journal)), one=False)
     run.go("k1", Event.SEEN)
