@@ -63,6 +63,8 @@ UNKNOWN = {
     "no status": [Step(None, code=200, effect=True)],
     "listed nowhere": [Step("accepted", effect=True)],
     "null status": [Step(raw=None, status="")],
+    "status no text": [Step({"name": "transfer_initiated"}, code=429, effect=True), Step()],
+    "code no number": [Step(code="429", effect=True)],
 }
 
 
@@ -114,7 +116,7 @@ def test_what_is_not_known_is_in_doubt_and_never_sent_again(gateway: Gateway, ha
     gateway.show_effects()
     result = harness.apply(content)
     moved = {effect.interaction_id for effect in gateway.effects}
-    assert len(moved) == 5
+    assert len(moved) == 7
     settled = {name for name, outcome in result.outcomes().items() if outcome != "in_doubt"}
     assert settled == moved
     assert result.code == 6

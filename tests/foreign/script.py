@@ -17,8 +17,8 @@ class Step:
     `effect` None: carried out if and only if the reply is positive.
     """
 
-    status: str | None = "codec_negotiated"
-    code: int | None = None
+    status: Any = "codec_negotiated"
+    code: Any = None
     reason: str | None = None
     retry_after: Any = None
     media_matrix: Mapping[str, Any] | None = None

@@ -45,15 +45,15 @@ def read_reply(
         return GatewayNote("not JSON", harmless(frame))
     if not isinstance(body, dict):
         return GatewayNote("not a JSON object", harmless(frame))
-    contradiction = _contradiction(contradictions, hide) if contradictions else None
-    if contradiction:
-        body = {"id": body.get("id"), "reason": contradiction}
+    flaw = (_contradiction(contradictions, hide) if contradictions else None) or _misfit(body)
+    if flaw:
+        body = {"id": body.get("id"), "reason": flaw}
     message_id, status, reason = body.get("id"), body.get("status"), body.get("reason")
     if not isinstance(message_id, str) or "id" in contradictions:
         return GatewayNote("two ids" if "id" in contradictions else "no id", harmless(frame))
-    status = harmless(status, SERVER_TEXT_LIMIT) if isinstance(status, str) else None
+    status = None if status is None else harmless(status, SERVER_TEXT_LIMIT)
     code = _whole(body.get("code"))
-    if status is None and code is None and contradiction is None:
+    if status is None and code is None and flaw is None:
         return GatewayNote("neither status nor code", harmless(frame))
     return Reply(
         harmless(message_id),  # ours are harmless as they are
@@ -76,10 +76,32 @@ def _contradiction(
     """Return how a reply contradicts itself about its delivery, in words; None if it does not."""
     for key in _DECISIVE:
         if key in contradictions:
-            values = (v if isinstance(v, str) else json.dumps(v) for v in contradictions[key])
+            values = (v if isinstance(v, str) else _spelt(v) for v in contradictions[key])
             said = " and ".join(harmless(v if hide is None else hide(v), 100) for v in values)
             return harmless(f"the reply contradicts itself: `{key}` is {said}", SERVER_TEXT_LIMIT)
     return None
+
+
+def _misfit(body: Mapping[str, Any]) -> str | None:
+    """Return which of status and code has another type of JSON than its own; None: neither has.
+
+    Null is absent. Anything else must not count as absent: what is left may mean something else.
+    """
+    status, code = body.get("status"), body.get("code")
+    if status is not None and not isinstance(status, str):
+        return _unreadable("status", status, "a text")
+    if code is not None and _whole(code) is None:
+        return _unreadable("code", code, "a whole number")
+    return None
+
+
+def _unreadable(key: str, value: object, wanted: str) -> str:
+    return f"the reply cannot be read: `{key}` is {harmless(_spelt(value), 100)}, not {wanted}"
+
+
+def _spelt(value: object) -> str:
+    """Return a value as JSON, without what is nested too deeply: spelling it out would fail."""
+    return json.dumps(map_texts(value, str), ensure_ascii=False)
 
 
 def _whole(code: object) -> int | None:

@@ -94,6 +94,58 @@ def test_a_reply_that_contradicts_itself_says_nothing(twice: str, told: str):
     assert reply == Reply("a", reason=f"the reply contradicts itself: `{key}` is {told}")
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ('"status":{"name":"transfer_initiated"},"code":429', '`status` is {"name": "transfer_ini'),
+        ('"status":5,"code":429', "`status` is 5"),
+        ('"status":["codec_negotiated"]', '`status` is ["codec_negotiated"]'),
+        ('"status":true', "`status` is true"),
+        ('"status":"transfer_initiated","code":"429"', '`code` is "429"'),
+        ('"status":"transfer_rejected","code":[200]', "`code` is [200]"),
+        ('"code":true', "`code` is true"),
+        ('"code":4.5', "`code` is 4.5"),
+        ('"code":1e999', "`code` is Infinity"),
+        ('"code":NaN', "`code` is NaN"),
+        ('"status":"transfer_initiated","code":"429","more":1,"more":2', '`code` is "429"'),
+    ],
+)
+def test_a_status_or_code_of_another_type_says_nothing(said: str, told: str):
+    """Taken for absent it would leave a reply that means something else."""
+    reply = read_reply(f'{{"id":"a",{said}}}')
+    assert isinstance(reply, Reply)
+    assert reply.reason is not None
+    assert f"the reply cannot be read: {told}" in reply.reason
+    assert reply == Reply("a", reason=reply.reason, event=Event.LOST)
+
+
+@pytest.mark.parametrize(
+    "other", ['"status":null,"code":429', '"status":"rate_limited","code":null']
+)
+def test_null_is_absent(other: str):
+    reply = read_reply(f'{{"id":"a",{other}}}')
+    assert isinstance(reply, Reply)
+    assert reply.event is Event.LIMITED
+
+
+def test_an_unreadable_status_is_cut_made_harmless_and_hidden():
+    text = json.dumps({"id": "a", "status": ["s/p\u202e" + "x" * 999]}).replace("/", "\\u002f")
+    reply = read_reply(text, _hide)
+    assert isinstance(reply, Reply)
+    assert reply.reason is not None
+    assert '`status` is ["[hidden]\\u202exxx' in reply.reason
+    assert len(reply.reason) <= SERVER_TEXT_LIMIT
+
+
+@pytest.mark.parametrize("key", ["status", "code"])
+@pytest.mark.parametrize("again", ["", ',"{key}":1'])
+def test_however_deep_an_unreadable_value_is_it_ends_no_reader(key: str, again: str):
+    for depth in range(400, 1100):
+        value = "[" * depth + "]" * depth
+        read = read_reply(f'{{"id":"a","{key}":{value}{again.format(key=key)}}}')
+        assert isinstance(read, Reply) or read.why == "not JSON"
+
+
 def test_a_reply_with_two_ids_is_nobodys():
     reply = read_reply('{"id":"a","status":"codec_negotiated","id":"b"}')
     assert isinstance(reply, GatewayNote)
@@ -112,11 +164,7 @@ def test_a_reply_with_two_ids_is_nobodys():
         ('{"id":7,"status":"x"}', "no id"),
         ('{"id":null,"status":"x"}', "no id"),
         ('{"id":"a"}', "neither status nor code"),
-        ('{"id":"a","status":5,"code":"429"}', "neither status nor code"),
-        ('{"id":"a","code":true}', "neither status nor code"),
-        ('{"id":"a","code":4.5}', "neither status nor code"),
-        ('{"id":"a","code":1e999}', "neither status nor code"),
-        ('{"id":"a","code":NaN}', "neither status nor code"),
+        ('{"id":"a","status":null,"code":null}', "neither status nor code"),
         (b'{"id":"a","status":"x"}', "a binary frame"),
     ],
 )
@@ -216,7 +264,8 @@ def test_whatever_comes_is_read_and_can_be_journalled(frame: str | bytes):
             assert text.isprintable()
         case Reply() as reply:
             assert reply.message_id.isprintable()
-            assert (reply.status, reply.code) != (None, None)
+            is_unreadable = reply.reason is not None and reply.event is Event.LOST
+            assert (reply.status, reply.code) != (None, None) or is_unreadable
             assert reply.retry_after_s is None or 0 <= reply.retry_after_s < math.inf
             canonical({"reason": reply.reason, "media": reply.media})
             reply.message_id.encode()
