@@ -152,11 +152,12 @@ class RetryingClient:
         return answer
 
     async def _exchange(self, request: IdempotentRequest, place: Place, token: Token) -> Answer:
-        await self._rate_limiter.acquire(request.priority)
+        """Send once. The turn comes last: what had its turn and still waited would leave all at once."""
         headers = {"Authorization": token.authorization, "Cache-Control": "no-cache"}
         answer = None
-        try:
-            async with self._slots:
+        async with self._slots:
+            await self._rate_limiter.acquire(request.priority)
+            try:
                 answer = await exchange(
                     self._client,
                     request.method,
@@ -165,8 +166,8 @@ class RetryingClient:
                     content=request.content,
                     body_limit=self._body_limit,
                 )
-        finally:
-            self._rate_limiter.answered(None if answer is None else answer.headers)
+            finally:
+                self._rate_limiter.answered(None if answer is None else answer.headers)
         if answer.status != HTTPStatus.UNAUTHORIZED:
             self._tokens.took(token)
         return answer.without_secrets(self._tokens.hide)

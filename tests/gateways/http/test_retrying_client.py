@@ -1,0 +1,103 @@
+"""Many look-ups at once before a slow, strict or refusing REST side, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import httpx
+
+from runner.core.manifest.model import Limits
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.gateways.interaction_transfer.driver import InteractionWebSocket
+from runner.testing.loop_clock import LoopClock
+from tests.fakes.virtual import VirtualLoop
+from tests.fakes.wire_server import WireServer
+from tests.gateways.harness import gateway_to
+
+Respond = Callable[[int], Awaitable[httpx.Response | None]]
+"""Returns the answer to the n-th look-up, counted from 1; None: the interaction is active."""
+
+
+class Rest:
+    """A token server and a REST side; a token is good for `life_s` after it was granted."""
+
+    def __init__(self, respond: Respond, *, life_s: float = 3600.0) -> None:
+        self.asked_at: list[float] = []
+        self.granted: dict[str, float] = {}
+        self.token_answers: list[httpx.Response] = []
+        self.tokens_asked_at: list[float] = []
+        self._respond = respond
+        self._life_s = life_s
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        now = asyncio.get_running_loop().time()
+        if request.method == "POST":
+            self.tokens_asked_at.append(now)
+            if self.token_answers:
+                return self.token_answers.pop(0)
+            token = f"token-{len(self.granted)}"
+            self.granted[token] = now
+            return httpx.Response(200, json={"access_token": token, "expires_in": self._life_s})
+        self.asked_at.append(now)
+        token = request.headers["Authorization"].removeprefix("Bearer ")
+        if now >= self.granted[token] + self._life_s:
+            return httpx.Response(401)
+        answer = await self._respond(len(self.asked_at))
+        interaction_id = request.url.path.rsplit("/", 1)[1]
+        return answer or httpx.Response(200, json={"id": interaction_id, "state": "active"})
+
+    def fullest_second(self) -> int:
+        """Return the most look-ups that came within one second."""
+        return max(sum(at <= later < at + 1 for later in self.asked_at) for at in self.asked_at)
+
+
+def asking(
+    rest: Rest,
+    work: Callable[[InteractionWebSocket], Coroutine[Any, Any, Any]],
+    rate_per_s: float = 1000.0,
+) -> Any:
+    """Return what `work` makes of a gateway before this REST side."""
+
+    async def run() -> Any:
+        limits, transport = Limits(http_rate_per_s=rate_per_s), httpx.MockTransport(rest)
+        gateway = gateway_to(WireServer(port=1), LoopClock(), transport=transport, limits=limits)
+        try:
+            return await work(gateway)
+        finally:
+            await gateway.close()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(run())
+
+
+async def look_all_up(gateway: InteractionWebSocket, number: int) -> list[Interaction]:
+    return await asyncio.gather(*(gateway.look_up(f"i-{n}") for n in range(number)))
+
+
+async def at_once(_: int) -> None:
+    return None
+
+
+def test_after_a_stall_the_rate_is_kept():
+    """Those that wait for a slot have not had their turn yet."""
+
+    async def stalled(_: int) -> None:
+        await asyncio.sleep(max(0.0, 8.5 - asyncio.get_running_loop().time()))
+
+    rest = Rest(stalled)
+    seen = asking(rest, lambda gateway: look_all_up(gateway, 250), rate_per_s=20)
+    assert len(seen) == len(rest.asked_at) == 250
+    assert rest.fullest_second() <= 20 + 1
+
+
+def test_a_limit_that_is_hit_holds_for_whoever_waits_for_a_slot():
+    async def limited(nth: int) -> httpx.Response | None:
+        await asyncio.sleep(1)
+        return httpx.Response(429, headers={"Retry-After": "30"}) if nth == 1 else None
+
+    rest = Rest(limited)
+    asking(rest, lambda gateway: look_all_up(gateway, 200))
+    assert len(rest.asked_at) == 201
+    assert [at for at in rest.asked_at if 1.01 < at < 31] == []
