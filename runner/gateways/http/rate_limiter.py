@@ -6,12 +6,15 @@ import asyncio
 import heapq
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import IntEnum
+from typing import TypeVar
 
 from runner.core.pacing.rate import Bucket, bucket_at_start, due_in, take_token
 from runner.core.pacing.server_allowance import Allowance
 from runner.ports import Clock
+
+T = TypeVar("T")
 
 LONGEST_NAP_S = 1.0
 """Seconds after which the first waiter looks again: the server may have raised the rate."""
@@ -99,8 +102,14 @@ class PriorityRateLimiter:
             taken, wait_s = self._taken(bucket, now, rate_per_s)
             self._bucket = taken if wait_s <= 0 else Bucket(bucket.tat + 1 / rate_per_s)
 
-    async def acquire(self, priority: Priority = Priority.PREFLIGHT) -> None:
-        """Wait for a turn: by priority, then by arrival."""
+    async def acquire(
+        self, prepare: Callable[[], Awaitable[T]], priority: Priority = Priority.PREFLIGHT
+    ) -> T:
+        """Wait for a turn, by priority, then by arrival; return what `prepare` made for it.
+
+        `prepare` is awaited by the first in the queue, again and again, and lastly right before the
+        turn: what it made is not older than that, and while it waits no turns are saved up.
+        """
         place = (int(priority), next(self._numbers))
         heapq.heappush(self._queue, place)
         try:
@@ -108,10 +117,13 @@ class PriorityRateLimiter:
                 if self._queue[0] != place:
                     self._woken[place] = asyncio.Event()
                     await self._woken[place].wait()
-                elif (wait_s := self._until_request()) > 0:
-                    await self._clock.sleep(wait_s)
-                else:
-                    break
+                    continue
+                prepared = await prepare()
+                if self._queue[0] != place:
+                    continue  # somebody more urgent came meanwhile
+                if (wait_s := self._until_request()) <= 0:
+                    return prepared
+                await self._clock.sleep(wait_s)
         finally:
             self._step_out(place)
 

@@ -143,20 +143,25 @@ class RetryingClient:
 
     async def _send(self, request: IdempotentRequest, place: Place) -> Answer:
         """Send once; renew a refused token and send again, once."""
-        token = await self._tokens.current()
-        answer = await self._exchange(request, place, token)
+        token, answer = await self._exchange(request, place)
         if answer.status == HTTPStatus.UNAUTHORIZED:
-            answer = await self._exchange(request, place, await self._tokens.after(token))
+            await self._tokens.after(token)
+            _, answer = await self._exchange(request, place)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             raise refused_again(place)
         return answer
 
-    async def _exchange(self, request: IdempotentRequest, place: Place, token: Token) -> Answer:
-        """Send once. The turn comes last: what had its turn and still waited would leave all at once."""
-        headers = {"Authorization": token.authorization, "Cache-Control": "no-cache"}
+    async def _exchange(self, request: IdempotentRequest, place: Place) -> tuple[Token, Answer]:
+        """Send once; return the token that was used, and the answer.
+
+        The turn comes last: what had its turn and still waited would leave all at once. The token is
+        that of the turn: one that was chosen before may be over by then.
+        """
         answer = None
+        await self._tokens.current()  # all who need a new one wait for it, or fail, together
         async with self._slots:
-            await self._rate_limiter.acquire(request.priority)
+            token = await self._rate_limiter.acquire(self._tokens.current, request.priority)
+            headers = {"Authorization": token.authorization, "Cache-Control": "no-cache"}
             try:
                 answer = await exchange(
                     self._client,
@@ -170,7 +175,7 @@ class RetryingClient:
                 self._rate_limiter.answered(None if answer is None else answer.headers)
         if answer.status != HTTPStatus.UNAUTHORIZED:
             self._tokens.took(token)
-        return answer.without_secrets(self._tokens.hide)
+        return token, answer.without_secrets(self._tokens.hide)
 
     async def _pause(self, attempt: int, answer: Answer | None, place: Place) -> None:
         """Wait before the next try; a limit that was hit holds for every request."""

@@ -31,8 +31,12 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+async def nothing() -> None:
+    """Prepare nothing for a turn."""
+
+
 async def ask(rate_limiter: PriorityRateLimiter, priority: Priority, log: Log, name: str) -> None:
-    await rate_limiter.acquire(priority)
+    await rate_limiter.acquire(nothing, priority)
     log.append((name, round(now(), 3)))
 
 
@@ -110,6 +114,23 @@ async def test_one_left_waiting_does_not_hold_up_the_others():
 
 
 @on_virtual_time
+async def test_what_is_prepared_is_as_young_as_the_turn_and_never_holds_up_the_more_urgent():
+    rate_limiter, log = PriorityRateLimiter(5.0, LoopClock()), Log()
+
+    async def prepare() -> float:
+        if now() < 3:
+            await asyncio.sleep(3)
+        return now()
+
+    waiting = asyncio.create_task(rate_limiter.acquire(prepare))
+    await asyncio.sleep(1)
+    await ask(rate_limiter, Priority.RECONCILIATION, log, "urgent")
+    assert log == [("urgent", pytest.approx(1.2, abs=0.01))]
+    assert await waiting == pytest.approx(now(), abs=0.01)
+    assert now() == pytest.approx(3.0, abs=0.01)
+
+
+@on_virtual_time
 async def test_shut_holds_for_commands_and_questions():
     rate_limiter, log = PriorityRateLimiter(5.0, LoopClock()), Log()
     rate_limiter.shut(30)
@@ -156,7 +177,7 @@ async def test_a_minute_at_the_limit_is_used_to_the_full_by_commands_and_questio
 
     async def looked_up() -> None:
         while now() < 60:
-            await rate_limiter.acquire(Priority.PREFLIGHT)
+            await rate_limiter.acquire(nothing)
             sent.append(now())
             await asyncio.sleep(0.08)
             rate_limiter.answered(None)

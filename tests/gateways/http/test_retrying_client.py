@@ -101,3 +101,38 @@ def test_a_limit_that_is_hit_holds_for_whoever_waits_for_a_slot():
     asking(rest, lambda gateway: look_all_up(gateway, 200))
     assert len(rest.asked_at) == 201
     assert [at for at in rest.asked_at if 1.01 < at < 31] == []
+
+
+def test_a_token_is_chosen_when_its_turn_has_come():
+    """The queue is longer than a token lives."""
+    rest = Rest(at_once, life_s=30)
+    seen = asking(rest, lambda gateway: look_all_up(gateway, 100), rate_per_s=1)
+    assert {each.found for each in seen} == {True}
+    assert len(rest.asked_at) == 100  # none was refused
+    assert len(rest.granted) <= 6
+
+
+def test_a_token_that_lives_shorter_than_the_wait_for_a_turn_does():
+    rest = Rest(at_once, life_s=30)
+    seen = asking(rest, lambda gateway: look_all_up(gateway, 4), rate_per_s=1 / 60)
+    assert {each.found for each in seen} == {True}
+
+
+def test_while_a_token_is_renewed_no_turns_are_saved_up():
+    async def renewed_slowly(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST" and rest.granted:
+            await asyncio.sleep(8)
+        return await rest(request)
+
+    rest = Rest(at_once, life_s=30)
+
+    async def run() -> None:
+        limits, transport = Limits(http_rate_per_s=20), httpx.MockTransport(renewed_slowly)
+        gateway = gateway_to(WireServer(port=1), LoopClock(), transport=transport, limits=limits)
+        await look_all_up(gateway, 800)
+        await gateway.close()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(run())
+    assert len(rest.granted) > 1
+    assert rest.fullest_second() <= 20 + 1
