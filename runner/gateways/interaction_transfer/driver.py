@@ -115,7 +115,8 @@ class InteractionWebSocket:
         if session is None:
             raise self._place.error("no session is open to write to", "wait for the next session")
         try:
-            await session.transport.send(request.text, partial(self._withdraw, request.message_id))
+            withdraw = partial(self._withdraw, request.message_id)
+            await session.submit(request.message_id, request.text, withdraw)
         except TransportClosed:
             return  # `session_lost` follows; whether the frame arrived is not known
 

@@ -10,7 +10,7 @@ from runner.core.transfer.states import classify
 from runner.gateways.http.oauth import Token
 from runner.gateways.interaction_transfer.protocol.reply import read_reply
 from runner.gateways.websocket.close_codes import INTERNAL_ERROR, STEADY_S
-from runner.gateways.websocket.transport import Transport, TransportClosed
+from runner.gateways.websocket.transport import Transport, TransportClosed, Withdraw
 from runner.gateways.websocket.transport_check import check_transport
 from runner.ports import GatewayListener
 
@@ -41,7 +41,8 @@ class Session:
         self._listener = listener
         self._hide = hide
         self._meaning = meaning
-        self._has_replied = False
+        self._has_replied = False  # to a message of ours
+        self._submitted: set[str] = set()  # ids, until one of them is replied to
         self._reader = asyncio.create_task(self._read())
 
     @property
@@ -58,6 +59,12 @@ class Session:
         closed = await asyncio.shield(self._reader)
         return TransportClosed(closed.code, harmless(self._hide(closed.reason)))
 
+    async def submit(self, message_id: str, text: str, withdraw: Withdraw) -> None:
+        """Write a message as one frame before the first suspension. Raises `TransportClosed`."""
+        if not self._has_replied:
+            self._submitted.add(message_id)
+        await self.transport.send(text, withdraw)
+
     async def close(self, code: int, reason: str) -> None:
         """Close the socket and wait for its reader to end; bounded in time."""
         await self.transport.close(code, reason)
@@ -65,7 +72,10 @@ class Session:
         self._reader.cancel()
 
     def was_steady(self, now: float) -> bool:
-        """Return whether the session brought a reply or lasted for `STEADY_S`."""
+        """Return whether the session brought a reply to a message of ours or lasted for `STEADY_S`.
+
+        A greeting, or what answers somebody else, does not make it useful.
+        """
         return self._has_replied or now - self.opened_at >= STEADY_S
 
     async def _read(self) -> TransportClosed:
@@ -90,5 +100,7 @@ class Session:
         if isinstance(read, GatewayNote):
             self._listener.noted(read)
         else:
-            self._has_replied = True
+            if read.message_id in self._submitted:
+                self._has_replied = True
+                self._submitted.clear()
             self._listener.replied(read)

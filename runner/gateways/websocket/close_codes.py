@@ -7,7 +7,7 @@ from enum import StrEnum
 from runner.core.frozen import frozen
 
 STEADY_S = 10.0
-"""A session that lasts this long, or brings a reply, ends the outage before it."""
+"""A session that lasts this long, or answers a message of ours, ends the outage before it."""
 
 
 INTERNAL_ERROR = 1011

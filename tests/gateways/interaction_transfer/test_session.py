@@ -290,7 +290,7 @@ async def test_an_outage_of_sessions_that_die_at_once_is_no_hot_loop():
             await it.listener.until("lost", generation)
         await it.listener.until("opened", 4)
         assert it.clock.slept == [1.5, 2.5, 4.5]
-        await it.gateway.submit(request("a"))
+        await it.gateway.submit(request("a", "m"))
         await it.listener.until("replied")
         it.server.peers[-1].cut()
         await it.listener.until("opened", 5)

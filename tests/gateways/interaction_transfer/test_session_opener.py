@@ -158,6 +158,28 @@ async def test_mid_run_dials_go_on_until_give_up():
         await gateway.close()
 
 
+@pytest.mark.parametrize(("code", "tokens"), [(4401, 20), (1011, 1)])
+async def test_sessions_that_only_greet_are_an_outage_that_ends(code: int, tokens: int):
+    """What a gateway says of its own accord, under an id of its own, answers none of ours."""
+
+    async def greeting(peer: Peer) -> None:
+        reading = asyncio.create_task(peer.next_text())  # answers the check's ping
+        await listener.until("opened", len(server.peers))
+        await peer.send_text({"type": "hello", "id": "session-1", "status": "connected"})
+        await peer.close(code, "not here")
+        await reading
+
+    async with WireServer(usual_session=greeting) as server:
+        clock, listener = QuickClock(), Listener()
+        gateway = gateway_to(server, clock, give_up_s=100.0)
+        await gateway.open(listener)
+        error = await listener.until("gave_up", within_s=5)
+        assert "no session for 100 s, given up: the session was closed" in str(error)
+        assert len(server.peers) < 20
+        assert server.tokens_issued <= tokens
+        await gateway.close()
+
+
 async def test_a_wait_that_is_asked_for_mid_run_is_never_cut_short():
     """Where it does not fit into what is left, nothing is dialled before it is over."""
     async with WireServer(sessions=deque([cutting])) as server:
