@@ -75,6 +75,9 @@ class Tokens:
         self._hiding.add(self._basic())
         self._token: Token | None = None
         self._renewal: asyncio.Task[Token] | None = None
+        self._asked_until = (
+            -math.inf
+        )  # the server's last wait, which no attempt was left to wait for
         self.taken = 0  # the number of the newest that a server accepted
 
     def took(self, token: Token) -> None:
@@ -109,7 +112,7 @@ class Tokens:
         except NoTokenYet:
             if token is None or self._waiter.clock.now() >= token.expires_at:
                 raise
-            held_off = self._waiter.clock.now() + HOLD_OFF_S
+            held_off = max(self._waiter.clock.now() + HOLD_OFF_S, self._asked_until)
             self._token = replace(token, renew_at=min(held_off, token.expires_at))
             return self._token
 
@@ -153,6 +156,8 @@ class Tokens:
     async def _fetch(self) -> Token:
         """Request a token until one is granted or the attempts are used up."""
         place, attempts = self._place, self._waiter.policy.attempts
+        if (left_s := self._asked_until - self._waiter.clock.now()) > 0:
+            await self._waiter.clock.sleep(left_s)
         for attempt in range(1, attempts + 1):
             asked_s = None
             try:
@@ -167,9 +172,11 @@ class Tokens:
                 what = f"the token server answers {answer.status}"
                 check = "check its health, then run again"
                 asked_s = retry_after_s(answer.headers, self._waiter.clock.wall())
+            wait_s = self._waiter.wait_s(attempt, asked_s, place, "the token server")
             if attempt < attempts:
-                wait_s = self._waiter.wait_s(attempt, asked_s, place, "the token server")
                 await self._waiter.clock.sleep(wait_s)
+            elif asked_s is not None:
+                self._asked_until = self._waiter.clock.now() + wait_s
         raise place.error_of(
             NoTokenYet, f"no token after {counted(attempts, 'attempt')}: {what}", check
         )

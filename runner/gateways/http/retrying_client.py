@@ -114,8 +114,7 @@ class RetryingClient:
                 self._has_answered = True
                 return answer
             failure, is_outage = answer, is_outage or answer.is_outage
-            if attempt < attempts:
-                await self._pause(attempt, failure.answer, place)
+            await self._pause(attempt, failure.answer, place, is_last=attempt == attempts)
         what = f"no {request.thing} in {counted(attempts, 'attempt')}: {failure.what}"
         if failure.is_redirect and not self._has_answered:
             raise place.error(what, failure.check)
@@ -177,8 +176,10 @@ class RetryingClient:
             self._tokens.took(token)
         return token, answer.without_secrets(self._tokens.hide)
 
-    async def _pause(self, attempt: int, answer: Answer | None, place: Place) -> None:
-        """Wait before the next try; a limit that was hit holds for every request."""
+    async def _pause(
+        self, attempt: int, answer: Answer | None, place: Place, *, is_last: bool
+    ) -> None:
+        """Wait before the next try; a limit that was hit holds for every request, after the last too."""
         asked_s = None
         if answer is not None:
             asked_s = retry_after_s(answer.headers, self._waiter.clock.wall())
@@ -186,7 +187,7 @@ class RetryingClient:
         limited = answer is not None and answer.status == HTTPStatus.TOO_MANY_REQUESTS
         if limited or asked_s is not None:
             self._rate_limiter.shut(wait_s)
-        else:
+        elif not is_last:
             await self._waiter.clock.sleep(wait_s)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import httpx
+import pytest
 
+from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
 from runner.core.manifest.model import Limits
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.gateways.interaction_transfer.driver import InteractionWebSocket
@@ -136,3 +139,75 @@ def test_while_a_token_is_renewed_no_turns_are_saved_up():
         runner.run(run())
     assert len(rest.granted) > 1
     assert rest.fullest_second() <= 20 + 1
+
+
+def refusing(*answers: httpx.Response) -> Respond:
+    """Return what gives these answers, then good ones."""
+
+    async def respond(nth: int) -> httpx.Response | None:
+        return answers[nth - 1] if nth <= len(answers) else None
+
+    return respond
+
+
+def asks_to_wait(seconds: int, status: int = 503) -> httpx.Response:
+    return httpx.Response(status, headers={"Retry-After": str(seconds)})
+
+
+def test_a_wait_that_the_last_attempt_is_asked_for_holds_for_the_others():
+    async def work(gateway: InteractionWebSocket) -> float:
+        with pytest.raises(LookUpUnanswered):
+            await gateway.look_up("i-1")
+        ended_at = asyncio.get_running_loop().time()
+        await gateway.look_up("i-2")
+        return ended_at
+
+    rest = Rest(refusing(*[asks_to_wait(20, 429)] * 4))
+    ended_at = asking(rest, work)
+    assert rest.asked_at[3] == pytest.approx(60, abs=0.1)
+    assert ended_at == pytest.approx(60, abs=0.1)  # it does not wait itself
+    assert rest.asked_at[4] == pytest.approx(80, abs=0.1)
+
+
+def test_a_wait_beyond_180_s_ends_the_run_on_the_last_attempt_too():
+    async def work(gateway: InteractionWebSocket) -> None:
+        with pytest.raises(GatewayError, match="asks to wait 600 s") as caught:
+            await gateway.look_up("i-1")
+        assert not isinstance(caught.value, LookUpFailed)
+
+    asking(Rest(refusing(*[httpx.Response(503)] * 3, asks_to_wait(600))), work)
+
+
+async def renewed_in_time(gateway: InteractionWebSocket, until_s: float) -> None:
+    """Look up every second, whatever comes of it."""
+    while asyncio.get_running_loop().time() < until_s:
+        with contextlib.suppress(LookUpUnanswered):
+            await gateway.look_up("i-1")
+        await asyncio.sleep(1)
+
+
+@pytest.mark.parametrize("life_s", [1000.0, 30.0])
+def test_a_token_server_is_left_alone_for_as_long_as_it_asked(life_s: float):
+    """Also on the last attempt, and whether the old token still serves or not."""
+
+    async def work(gateway: InteractionWebSocket) -> None:
+        await gateway.look_up("i-1")
+        rest.token_answers += [*[httpx.Response(503)] * 3, asks_to_wait(120)]
+        await renewed_in_time(gateway, 1300)
+
+    rest = Rest(at_once, life_s=life_s)
+    asking(rest, work)
+    assert rest.token_answers == []
+    last, next_at = rest.tokens_asked_at[4:6]
+    assert next_at - last >= 120
+
+
+def test_a_token_servers_wait_beyond_180_s_ends_the_run_on_the_last_attempt_too():
+    async def work(gateway: InteractionWebSocket) -> None:
+        rest.token_answers += [*[httpx.Response(503)] * 3, asks_to_wait(600)]
+        with pytest.raises(GatewayError, match="the token server asks to wait 600 s") as caught:
+            await gateway.look_up("i-1")
+        assert not isinstance(caught.value, LookUpFailed)
+
+    rest = Rest(at_once)
+    asking(rest, work)
