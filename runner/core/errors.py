@@ -76,6 +76,15 @@ class LookUpUnanswered(LookUpFailed):
     tries = 1
 
 
+class LookUpForbidden(GatewayError):
+    """A look-up was refused (403): the client lacks the right, or may not see this interaction.
+
+    Which of the two, other look-ups show. `date_s` is the answer's `Date`, seconds since the epoch.
+    """
+
+    date_s: float | None = None
+
+
 class StorageError(RunnerError):
     """The journal or the report cannot be written or must not be used (exit 74)."""
 

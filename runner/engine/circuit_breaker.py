@@ -102,6 +102,7 @@ class LookUpCircuit(CircuitBreaker):
         self._waiting = 0
         self._probes = 0
         self._answered_at: float | None = None  # when a look-up was last answered
+        self.has_shown = False  # an interaction, or that there is none: this client may look up
 
     async def admits(self) -> bool:
         """Wait until a look-up may be made; False: the run is stopped."""
@@ -130,6 +131,11 @@ class LookUpCircuit(CircuitBreaker):
         """Note that a look-up was answered, whatever it said."""
         self._answered_at = self._clock.now()
         super().answered()
+
+    def showed(self) -> None:
+        """Note that a look-up showed an interaction, or that there is none."""
+        self.has_shown = True
+        self.answered()
 
     def was_answered_since(self, at: float) -> bool:
         """Return whether a look-up was answered after `at`, monotonic seconds."""

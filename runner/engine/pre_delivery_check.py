@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
+from runner.core.errors import GatewayError, LookUpFailed, LookUpForbidden, LookUpUnanswered
 from runner.core.exit_code import ExitCode
 from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.lookup_verdict import Interaction, LookupVerdict, judge_lookup
-from runner.core.transfer.reasons import Code
+from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
@@ -59,6 +59,8 @@ class PreDeliveryCheck:
             seen = await self._looked_up(transfer.row)
         except LookUpUnanswered as error:
             return await self._waits_unseen(transfer, error)
+        except LookUpForbidden as error:
+            return await self._goes_hidden(transfer, error)
         except GatewayError as error:
             return await self._goes_unseen(transfer, error)
         if seen is None:
@@ -100,6 +102,25 @@ class PreDeliveryCheck:
         transfer.wait_s = self._rules.backoff_s(transfer.unseen, self._randomness)
         return False
 
+    async def _goes_hidden(self, transfer: ActiveTransfer, error: LookUpForbidden) -> bool:
+        """Reject a transfer whose interaction alone may not be seen; True: it needs no look-up.
+
+        As long as no look-up has shown anything, the client may lack the right: the transfer waits
+        once for what others are shown, and if that is nothing either, the run ends.
+        """
+        if not self.must_look(transfer.row):
+            return True
+        if not self._circuit.has_shown and not transfer.unseen:
+            transfer.unseen += 1
+            transfer.wait_s = self._rules.backoff_s(transfer.unseen, self._randomness)
+        elif not self._circuit.has_shown:
+            return await self._goes_unseen(transfer, error)
+        elif transfer.state is State.READY:
+            code = Code.INTERACTION_HIDDEN
+            details = EventDetails(reason=WORDS[code], reason_code=code)
+            await self._recorder.enter(transfer, Event.DENIED, details)
+        return False
+
     async def _goes_unseen(self, transfer: ActiveTransfer, error: GatewayError) -> bool:
         """Return whether a delivery may follow though the look-up failed."""
         if not self.must_look(transfer.row):
@@ -138,7 +159,7 @@ class PreDeliveryCheck:
                 self._circuit.answered()
                 raise
         if seen is not None:
-            self._circuit.answered()
+            self._circuit.showed()
         return seen
 
     async def _judge(self, transfer: ActiveTransfer, seen: Interaction) -> bool:

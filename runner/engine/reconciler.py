@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Sequence
 
-from runner.core.errors import GatewayError, LookUpFailed
+from runner.core.errors import GatewayError, LookUpFailed, LookUpForbidden
 from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
 from runner.core.pacing.rate import LONGEST_OBEYED_S
@@ -20,7 +20,7 @@ from runner.core.transfer.doubt_evidence import (
     weigh,
 )
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.reasons import Code
+from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
 from runner.engine.admission import Admission
@@ -77,6 +77,7 @@ class Reconciler:
         stop_signal: StopSignal,
     ) -> None:
         self._gateway = gateway
+        self._circuit = admission.look_ups
         self._worker = worker
         self._admission = admission
         self._recorder = recorder
@@ -271,11 +272,20 @@ class Reconciler:
                 seen = await self._stop_signal.unless_set(look_up)
             except LookUpFailed as error:
                 return Look(Evidence.INCONCLUSIVE, f"the look-up failed: {error.what}")
+            except LookUpForbidden as error:  # what it means for the client, other look-ups show
+                seen = Interaction(
+                    transfer.row.interaction_id,
+                    found=True,
+                    date_s=error.date_s,
+                    refusal=WORDS[Code.INTERACTION_HIDDEN],
+                )
             except GatewayError as error:
                 self._stop_signal.set(ExitCode.STOPPED, str(error), error)
                 return Look(Evidence.INCONCLUSIVE, f"the look-up failed: {error.what}")
         if seen is None:
             return Look(Evidence.INCONCLUSIVE, "the run was stopped before it was looked up")
+        if seen.refusal is None:
+            self._circuit.showed()
         evidence, reason = weigh(
             seen,
             baseline=transfer.last.baseline if transfer.last is not None else None,

@@ -100,7 +100,8 @@ class Gateway(Protocol):
         """Ask the REST side for an interaction's state, under `http_rate`, with retries.
 
         Raises `LookUpUnanswered` when an outage outlasts the retries, `LookUpFailed` when this
-        interaction's look-up fails, `GatewayError` when none can succeed (credentials, scopes).
+        interaction's look-up fails, `LookUpForbidden` when it, or any, is forbidden, `GatewayError`
+        when none can succeed (credentials).
         """
 
     async def close(self) -> None:

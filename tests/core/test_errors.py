@@ -6,6 +6,7 @@ from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import (
     Interrupted,
     LookUpFailed,
+    LookUpForbidden,
     LookUpUnanswered,
     ManifestInvalid,
     NotInDoubt,
@@ -33,6 +34,12 @@ def test_a_gateway_error_says_where_what_and_what_to_check():
     assert str(error) == "environment night: answered 503 (https://api.example.net); ask its owner"
     assert (error.what, error.check, error.tries) == ("answered 503", "ask its owner", 1)
     assert isinstance(error, LookUpFailed)
+
+
+def test_a_forbidden_look_up_is_no_failure_of_one_interaction():
+    error = LookUpForbidden(environment="night", url="u", what="403", check="the scope")
+    assert error.date_s is None
+    assert not isinstance(error, LookUpFailed)
 
 
 def test_an_interruption_keeps_its_exit_code():

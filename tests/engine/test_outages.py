@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from runner.core.errors import LookUpFailed, LookUpUnanswered
+from runner.core.errors import GatewayError, LookUpFailed, LookUpForbidden, LookUpUnanswered
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits, Policy
 from runner.core.pacing.circuit_breaker import BreakerPolicy
@@ -105,6 +105,39 @@ def test_a_refusal_about_one_row_remains_that_rows():
     run = run_batch(3, gateway=FakeGateway(interactions={"i1": refused}), policy=PREFLIGHT)
     assert run.states() == {"k0": "transferred", "k1": "failed", "k2": "transferred"}
     assert run.ending.halted is None
+
+
+FORBIDDEN = LookUpForbidden(environment="t", url="https://x", what="403", check="the scope")
+
+
+@pytest.mark.parametrize("in_flight", [1, 64])
+def test_a_403_is_about_one_row_once_others_are_shown(in_flight: int):
+    """It is the first to be looked up, and would stop each later run."""
+    gateway = FakeGateway(interactions={"i0": FORBIDDEN})
+    run = run_batch(5, gateway=gateway, policy=PREFLIGHT, limits=Limits(in_flight=in_flight))
+    assert run.ending.halted is None
+    assert run.states() == {"k0": "rejected"} | {f"k{n}": "transferred" for n in range(1, 5)}
+    assert run.reason() == "the interaction may not be seen by this client"
+    assert [e.reason_code for e in run.journal.entries if e.row.key == "k0"] == [
+        "interaction_hidden"
+    ]
+
+
+@pytest.mark.parametrize("transfers", [1, 40])
+def test_where_every_look_up_is_forbidden_the_run_ends_and_rejects_nobody(transfers: int):
+    gateway = FakeGateway(interactions={f"i{n}": FORBIDDEN for n in range(transfers)})
+    run = run_batch(transfers, gateway=gateway, policy=PREFLIGHT, limits=Limits(in_flight=8))
+    assert run.frames == []
+    assert states(run) == {"ready"}
+    assert isinstance(run.ending.error, GatewayError)
+    assert run.took_s < 5
+
+
+def test_without_preflight_a_403_holds_nobody_up():
+    gateway = FakeGateway(interactions={"i0": FORBIDDEN})
+    answers = (Answer("rate_limited", retry_after_s=1), CARRIED_OUT)
+    run = run_batch(2, *answers, gateway=gateway, policy=NOTHING_ELSE)
+    assert states(run) == {"transferred"}
 
 
 def test_a_row_whose_look_ups_alone_go_unanswered_is_that_rows_failure_in_the_end():

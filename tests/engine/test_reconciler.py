@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from runner.core.errors import GatewayError, LookUpFailed
+from runner.core.errors import GatewayError, LookUpFailed, LookUpForbidden
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
 from runner.core.pacing.circuit_breaker import BreakerPolicy
@@ -425,6 +425,18 @@ def test_look_ups_that_fail_leave_the_doubt_and_the_others_go_on():
     run = run_batch(3, journal=left_behind(), gateway=gateway)
     assert run.noted("stays in doubt")[0]["reason"] == "the look-up failed: 503"
     assert set(run.states().values()) == {"transferred"}
+
+
+@pytest.mark.parametrize("promise", [None, EXPIRES])
+def test_a_doubt_that_is_hidden_stays_one_and_the_others_go_on(promise: Promise):
+    gateway = DatedGateway(interactions={"i8": error(LookUpForbidden)})
+    rules = Rules(replace(NO_PREFLIGHT, preflight=True), promise)
+    run = run_batch(3, journal=left_behind(), gateway=gateway, rules=rules)
+    (note,) = run.noted("stays in doubt")
+    assert note["reason"] == "the interaction may not be seen by this client"
+    assert set(run.states().values()) == {"transferred"}
+    assert run.ending.halted is None
+    assert run.took_s < 5
 
 
 def test_look_ups_that_cannot_succeed_end_the_run_before_it_sends():

@@ -129,7 +129,8 @@ class InteractionWebSocket:
     async def look_up(self, interaction_id: str) -> Interaction:
         """Ask the REST side for an interaction's state.
 
-        Raises `LookUpFailed` when the retries are used up, `GatewayError` when none can succeed.
+        Raises `LookUpFailed` when the retries are used up, `LookUpForbidden` for a 403,
+        `GatewayError` when none can succeed.
         """
         return await self._look_ups.look_up(interaction_id)
 

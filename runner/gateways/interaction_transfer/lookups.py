@@ -6,7 +6,7 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from runner.core.diagnostics.diagnosis import Check, Health
-from runner.core.errors import GatewayError
+from runner.core.errors import LookUpForbidden
 from runner.core.pacing.retry_after import http_date_s
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import SERVER_TEXT_LIMIT, harmless
@@ -42,7 +42,7 @@ def _seen(interaction_id: str, answer: Answer, place: Place) -> Interaction | No
     date_s = http_date_s(answer.headers.get("Date", ""))
     match answer.status:
         case HTTPStatus.FORBIDDEN:
-            raise _forbidden(answer, place)
+            raise _forbidden(answer, place, date_s)
         case HTTPStatus.NOT_FOUND:
             return Interaction(interaction_id, found=False, date_s=date_s)
         case HTTPStatus.OK:
@@ -51,12 +51,15 @@ def _seen(interaction_id: str, answer: Answer, place: Place) -> Interaction | No
             return None
 
 
-def _forbidden(answer: Answer, place: Place) -> GatewayError:
+def _forbidden(answer: Answer, place: Place, date_s: float | None) -> LookUpForbidden:
     scope = wanted_scope(answer.headers.get("WWW-Authenticate", "")) or "interaction:view"
-    return place.error(
+    error = place.error_of(
+        LookUpForbidden,
         f"look-ups are forbidden (403): the token lacks the scope {scope}",
         f"have {scope} added to the client's role and to `scopes`",
     )
+    error.date_s = date_s
+    return error
 
 
 def _interaction(interaction_id: str, answer: Answer, date_s: float | None) -> Interaction | None:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
+from runner.core.errors import GatewayError, LookUpFailed, LookUpForbidden, LookUpUnanswered
 from runner.core.manifest.model import Limits
 from runner.core.transfer.lookup_verdict import Interaction
 from tests.fakes.wire_server import Reaction, WireServer, answer
@@ -137,9 +137,11 @@ async def test_other_refusals_concern_the_interaction_and_are_not_retried():
     assert clock.slept == []
 
 
-async def test_403_names_the_scope_and_ends_the_run():
-    with pytest.raises(GatewayError, match="lacks the scope interaction:view") as caught:
-        await looked_up(answer(403))
+async def test_403_names_the_scope_and_is_told_apart():
+    """It may be about the client, or about this interaction alone."""
+    with pytest.raises(LookUpForbidden, match="lacks the scope interaction:view") as caught:
+        await looked_up(answer(403, Date=DATE))
+    assert caught.value.date_s == DATE_S
     assert not isinstance(caught.value, LookUpFailed)
 
 
