@@ -24,7 +24,7 @@ _SIP_PORT, _SIP_TLS_PORT = 5060, 5061
 
 
 def canonical_interaction(interaction_id: str) -> str:
-    """Return an interaction's canonical id: UUIDs in lower case, others unchanged."""
+    """Return the canonical id of an interaction or a message: UUIDs in lower case, others unchanged."""
     lower = interaction_id.lower()
     if lower == interaction_id:  # most are: the pattern takes longer
         return interaction_id

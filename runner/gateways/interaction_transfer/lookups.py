@@ -8,6 +8,7 @@ from urllib.parse import quote
 from runner.core.diagnostics.diagnosis import Check, Health
 from runner.core.errors import LookUpForbidden
 from runner.core.pacing.retry_after import http_date_s
+from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import SERVER_TEXT_LIMIT, harmless
 from runner.gateways.http.client import Answer
@@ -64,8 +65,11 @@ def _forbidden(answer: Answer, place: Place, date_s: float | None) -> LookUpForb
 
 def _interaction(interaction_id: str, answer: Answer, date_s: float | None) -> Interaction | None:
     """Read the body; None unless it describes the interaction that was asked for."""
-    body = answer.json_object()
-    if body is None or body.get("id") != interaction_id or not isinstance(body.get("state"), str):
+    body = answer.json_object() or {}
+    id_, state = body.get("id"), body.get("state")
+    if not isinstance(id_, str) or not isinstance(state, str):
+        return None
+    if canonical_interaction(id_) != canonical_interaction(interaction_id):
         return None
     destination_uri, last_transfer_id = body.get("destination_uri"), body.get("last_transfer_id")
     if not isinstance(destination_uri, str | None) or not isinstance(last_transfer_id, str | None):
@@ -73,9 +77,9 @@ def _interaction(interaction_id: str, answer: Answer, date_s: float | None) -> I
     return Interaction(
         interaction_id,
         found=True,
-        state=harmless(body["state"], SERVER_TEXT_LIMIT),
+        state=harmless(state, SERVER_TEXT_LIMIT),
         destination_uri=_kept(destination_uri),
-        last_transfer_id=_kept(last_transfer_id),
+        last_transfer_id=_kept(last_transfer_id and canonical_interaction(last_transfer_id)),
         date_s=date_s,
         shows_effects=not body.keys().isdisjoint(("destination_uri", "last_transfer_id")),
     )

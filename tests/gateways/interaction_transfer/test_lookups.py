@@ -48,6 +48,20 @@ async def test_all_fields_are_read_and_unknown_ones_ignored():
     )
 
 
+OURS = "0e0f9c1c-6f0e-4b7e-9a51-3a5d3b9e2b11"
+
+
+async def test_a_uuid_is_the_same_in_capitals():
+    """The gateway's own spelling, both of the interaction and of our message."""
+    body = {"id": OURS, "state": "active", "last_transfer_id": OURS.upper()}
+    async with WireServer(look_up_answers=deque([answer(200, body)])) as server:
+        gateway = gateway_to(server)
+        seen = await gateway.look_up(OURS.upper())
+        await gateway.close()
+        assert server.asked("/api")[0].path.endswith(OURS.upper())  # as the manifest spells it
+        assert (seen.interaction_id, seen.last_transfer_id) == (OURS.upper(), OURS)
+
+
 async def test_404_is_an_answer():
     seen = await looked_up(answer(404, Date=DATE))
     assert seen == Interaction("i-1", found=False, date_s=DATE_S)

@@ -10,6 +10,7 @@ from typing import Any
 
 from runner.core.lenient_json import decode_json_fast
 from runner.core.records.audit_chain import canonical, is_finite_json
+from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.message import (
     NOTE_LIMIT,
     SERVER_TEXT_LIMIT,
@@ -56,7 +57,7 @@ def read_reply(
     if status is None and code is None and flaw is None:
         return GatewayNote("neither status nor code", harmless(frame))
     return Reply(
-        harmless(message_id),  # ours are harmless as they are
+        harmless(canonical_interaction(message_id)),  # ours are harmless as they are
         status,
         code,
         harmless(reason, SERVER_TEXT_LIMIT) if isinstance(reason, str) else None,

@@ -67,6 +67,12 @@ def test_a_reply_means_what_the_gateways_own_statuses_say():
         assert reply == Reply("a", status, event=event)
 
 
+def test_a_reply_may_spell_our_id_in_capitals():
+    ours = "0e0f9c1c-6f0e-4b7e-9a51-3a5d3b9e2b11"
+    assert read_reply(f'{{"id":"{ours.upper()}","status":"x"}}') == Reply(ours, "x")
+    assert read_reply('{"id":"Session-1","status":"x"}') == Reply("Session-1", "x")
+
+
 @pytest.mark.parametrize("odd", ["NaN", "1e999", '"\\ud800"'])
 def test_what_only_a_lenient_reader_takes_costs_no_reply(odd: str):
     assert read_reply(f'{{"id":"a","status":"x","more":{odd}}}') == Reply("a", "x")
