@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 
-from runner.core.errors import GatewayError, LookUpFailed, LookUpForbidden
+from runner.core.errors import GatewayError, LookUpFailed, LookUpForbidden, LookUpUnanswered
 from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
 from runner.core.pacing.rate import LONGEST_OBEYED_S
@@ -59,6 +60,9 @@ class Look:
     reason: str
     seen: Interaction | None = None
     asked_at: float = -math.inf
+
+
+STOPPED = Look(Evidence.INCONCLUSIVE, "the run was stopped before it was looked up")
 
 
 class Reconciler:
@@ -132,11 +136,11 @@ class Reconciler:
     async def _look_up_left(
         self, transfer: ActiveTransfer, *, listed: bool
     ) -> ActiveTransfer | None:
-        look = await self._look(transfer)
+        look = await self._look(transfer, is_left=True)
         promise = self._rules.promise
         if promise is None and look.evidence is Evidence.UNDER_WAY:
             await self._stop_signal.sleep(SECOND_LOOK_S)
-            look = await self._look(transfer)
+            look = await self._look(transfer, is_left=True)
         if transfer.state is not State.UNKNOWN:
             return None
         changed = look.evidence is Evidence.INCONCLUSIVE and look.seen is not None
@@ -244,17 +248,17 @@ class Reconciler:
         await self._stop_signal.sleep(max(1.0, wait_s))
         return None
 
-    async def _look(self, transfer: ActiveTransfer) -> Look:
-        """Look a doubt up; positive evidence settles it at once.
+    async def _look(self, transfer: ActiveTransfer, *, is_left: bool = False) -> Look:
+        """Look a doubt up; positive evidence settles it at once. `is_left`: by an earlier run.
 
         Look-ups lag behind: that an interaction is where it was before this history moved it
         elsewhere is believed at a second look.
         """
-        look = await self._look_once(transfer)
+        look = await self._look_once(transfer, is_left=is_left)
         carried_out, by_id = look.evidence is Evidence.CARRIED_OUT, _ours(transfer, look.seen)
         if carried_out and by_id is None and transfer.row.was_elsewhere:
             await self._stop_signal.sleep(self._rules.visible_s)
-            look = await self._look_once(transfer)
+            look = await self._look_once(transfer, is_left=is_left)
         if look.evidence is Evidence.CARRIED_OUT and transfer.state is State.UNKNOWN:
             details = EventDetails(
                 message_id=_ours(transfer, look.seen),
@@ -264,28 +268,22 @@ class Reconciler:
             await self._recorder.enter(transfer, Event.SEEN, details)
         return look
 
-    async def _look_once(self, transfer: ActiveTransfer) -> Look:
+    async def _look_once(self, transfer: ActiveTransfer, *, is_left: bool) -> Look:
         async with self._looking:
+            if is_left and self._circuit.is_open and not self._rules.looks_first:
+                return _failed("the gateway's REST side answers none")
+            if is_left and not await self._circuit.admits():
+                return STOPPED
+            asked_at = self._clock.now()
             try:
-                asked_at = self._clock.now()
-                look_up = self._gateway.look_up(transfer.row.interaction_id)
-                seen = await self._stop_signal.unless_set(look_up)
+                seen = await self._seen(transfer.row.interaction_id, is_left=is_left)
             except LookUpFailed as error:
-                return Look(Evidence.INCONCLUSIVE, f"the look-up failed: {error.what}")
-            except LookUpForbidden as error:  # what it means for the client, other look-ups show
-                seen = Interaction(
-                    transfer.row.interaction_id,
-                    found=True,
-                    date_s=error.date_s,
-                    refusal=WORDS[Code.INTERACTION_HIDDEN],
-                )
+                return _failed(error.what)
             except GatewayError as error:
                 self._stop_signal.set(ExitCode.STOPPED, str(error), error)
-                return Look(Evidence.INCONCLUSIVE, f"the look-up failed: {error.what}")
+                return _failed(error.what)
         if seen is None:
-            return Look(Evidence.INCONCLUSIVE, "the run was stopped before it was looked up")
-        if seen.refusal is None:
-            self._circuit.showed()
+            return STOPPED
         evidence, reason = weigh(
             seen,
             baseline=transfer.last.baseline if transfer.last is not None else None,
@@ -294,9 +292,36 @@ class Reconciler:
         )
         return Look(evidence, reason, seen, asked_at)
 
+    async def _seen(self, interaction_id: str, *, is_left: bool) -> Interaction | None:
+        """Look an interaction up; None: the run was stopped meanwhile. Raises what `look_up` raises.
+
+        Only what earlier runs left is waited for, so only that counts for the circuit.
+        """
+        look_up = self._gateway.look_up(interaction_id)
+        try:
+            with self._circuit.looking() if is_left else nullcontext():
+                seen = await self._stop_signal.unless_set(look_up)
+        except LookUpForbidden as error:  # whether others are, their look-ups show
+            refusal = WORDS[Code.INTERACTION_HIDDEN]
+            return Interaction(interaction_id, found=True, date_s=error.date_s, refusal=refusal)
+        except LookUpUnanswered as error:
+            if is_left:
+                self._circuit.unanswered(error.tries)
+            raise
+        except LookUpFailed:
+            self._circuit.answered()
+            raise
+        if seen is not None:
+            self._circuit.showed()
+        return seen
+
     async def _session_is_back(self) -> None:
         while self._gateway.generation is None and not self._stop_signal.is_set:
             await self._stop_signal.sleep(SESSION_POLL_S)
+
+
+def _failed(what: str) -> Look:
+    return Look(Evidence.INCONCLUSIVE, f"the look-up failed: {what}")
 
 
 def _why_no_repeat(transfer: ActiveTransfer, look: Look, left_s: float) -> str | None:

@@ -18,7 +18,7 @@ from runner.core.transfer.states import State
 from runner.ports import Note
 from runner.testing.gateway import CARRIED_OUT, Answer, FakeGateway
 from runner.testing.journal import FakeJournal
-from tests.engine.builders import NO_PREFLIGHT, past, rows
+from tests.engine.builders import NO_PREFLIGHT, left_behind, past, rows
 from tests.engine.harness import Run, run_batch
 
 BREAKER = BreakerPolicy(failures=8, cool_down_s=10, give_up_s=60)
@@ -33,12 +33,13 @@ class RestOutage(FakeGateway):
     begins_s: float = 0.0
     ends_s: float = math.inf
     only: str | None = None
+    takes_s: float = 0.8
     TRIES: ClassVar = 4  # as an adapter makes them, over the better part of a second
 
     async def look_up(self, interaction_id: str) -> Interaction:
         now = asyncio.get_running_loop().time()
         if self.begins_s <= now < self.ends_s and self.only in {None, interaction_id}:
-            await asyncio.sleep(0.8)
+            await asyncio.sleep(self.takes_s)
             self.look_ups.append((asyncio.get_running_loop().time(), interaction_id))
             error = LookUpUnanswered(environment="t", url="https://x", what="503", check="wait")
             error.tries = self.TRIES
@@ -105,6 +106,52 @@ def test_a_refusal_about_one_row_remains_that_rows():
     run = run_batch(3, gateway=FakeGateway(interactions={"i1": refused}), policy=PREFLIGHT)
     assert run.states() == {"k0": "transferred", "k1": "failed", "k2": "transferred"}
     assert run.ending.halted is None
+
+
+def many_left_behind(number: int) -> FakeJournal:
+    """Return a journal in which an earlier run left so many in doubt, `i0` and so on."""
+    (one,) = left_behind(listed=False).left
+    return FakeJournal(
+        left=[
+            replace(
+                one,
+                standing=replace(one.standing, row=row, transfer_id=40 + n, lineage=40 + n),
+                message_ids=frozenset({f"old{n}"}),
+            )
+            for n, row in enumerate(rows(number))
+        ]
+    )
+
+
+def test_an_outage_is_waited_out_by_what_earlier_runs_left():
+    """Each look-up takes as long as four tries that are never answered."""
+    policy = replace(PREFLIGHT, circuit_breaker=replace(BREAKER, give_up_s=6))
+    run = run_batch(0, gateway=RestOutage(takes_s=46), journal=many_left_behind(50), policy=policy)
+    assert run.ending.explanation == (
+        "the gateway's REST side has answered no look-up for 6 s"
+        " (policy.circuit_breaker.give_up); see to the gateway, then run apply again"
+    )
+    assert len(run.noted("stays in doubt")) == 50
+    assert run.took_s < 46 + 6 + 2
+
+
+def test_what_earlier_runs_left_is_looked_up_once_an_outage_is_over():
+    gateway = RestOutage(takes_s=1, ends_s=15)
+    run = run_batch(0, gateway=gateway, journal=many_left_behind(50), policy=PREFLIGHT)
+    assert run.ending.halted is None
+    assert len({name for at, name in gateway.look_ups if at > 15}) > 30
+    assert 15 < run.took_s < 30
+
+
+def test_without_preflight_what_earlier_runs_left_holds_nobody_up_for_long():
+    gateway = RestOutage(takes_s=46)
+    journal = many_left_behind(50)
+    run = run_batch(rows(60)[50:], gateway=gateway, journal=journal, policy=NOTHING_ELSE)
+    assert run.ending.halted is None
+    assert len(run.frames) == 10
+    assert len(run.noted("stays in doubt")) == 50
+    assert len(gateway.look_ups) == 16
+    assert run.took_s < 50
 
 
 FORBIDDEN = LookUpForbidden(environment="t", url="https://x", what="403", check="the scope")
