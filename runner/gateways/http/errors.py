@@ -59,6 +59,11 @@ class HandshakeRefused(ConnectionFailed):
         self.status = status
         self.retry_after_s = retry_after_s
 
+    @property
+    def is_redirect(self) -> bool:
+        """Whether the answer leads to another address (3xx)."""
+        return httpx.codes.is_redirect(self.status)
+
 
 @frozen
 class Place:

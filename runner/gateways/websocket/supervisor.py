@@ -237,7 +237,9 @@ class SessionSupervisor(Generic[SessionT]):
         return NoSession(error, at_once=self._outage.failures == 0)
 
     def _no_session(self, error: ConnectionFailed) -> NoSession:
-        if error.final:
+        # Once a session was open the address is right: what redirects now will be gone again.
+        passes = self._sessions > 0 and isinstance(error, HandshakeRefused) and error.is_redirect
+        if error.final and not passes:
             raise self._place.error(error.what, error.check) from error
         asked_s = error.retry_after_s if isinstance(error, HandshakeRefused) else None
         return NoSession(self._place.error(error.what, error.check), asked_s=asked_s)

@@ -158,6 +158,33 @@ async def test_mid_run_dials_go_on_until_give_up():
         await gateway.close()
 
 
+async def test_a_redirect_mid_run_is_an_outage_and_is_never_followed():
+    """What stands before the gateway answers, a page for maintenance for instance."""
+    async with WireServer() as other, WireServer(sessions=deque([cutting])) as server:
+        clock, listener = QuickClock(), Listener()
+        gateway = gateway_to(server, clock)
+        await gateway.open(listener)
+        refusal = answer(302, Location=other.url("ws", "/maintenance"))
+        server.handshake_answers.extend([refusal] * 3)
+        await gateway.submit(request("a"))
+        assert (await listener.until("opened", 2)).generation == 2
+        assert clock.slept == [1.5, 2.5, 4.5, 8.5]
+        assert other.requests == []
+        await gateway.close()
+
+
+async def test_a_redirect_that_lasts_ends_the_run_in_time():
+    async with WireServer(sessions=deque([cutting])) as server:
+        listener = Listener()
+        gateway = gateway_to(server, give_up_s=100.0)
+        await gateway.open(listener)
+        server.handshake_answers.extend([answer(302, Location="/maintenance")] * 50)
+        await gateway.submit(request("a"))
+        error = await listener.until("gave_up")
+        assert "no session for 100 s, given up: the WebSocket address redirects" in str(error)
+        await gateway.close()
+
+
 @pytest.mark.parametrize(("code", "tokens"), [(4401, 20), (1011, 1)])
 async def test_sessions_that_only_greet_are_an_outage_that_ends(code: int, tokens: int):
     """What a gateway says of its own accord, under an id of its own, answers none of ours."""
