@@ -331,7 +331,7 @@ class _Run:
             # A copy that was made while the run went on lacks what came after it.
             self._checkpoints.write(self._store, at=at)
         # The journal has its end already: its lease would not last for as long as messages may take.
-        early = end.halted is not None
+        early = end.halted is not None or left > 0
         told = self._announcer.ended(code, summary, explanation or None, early=early)
         source = replace(source, run=replace(source.run, notifications=told))
         moves = had_work or code is not ExitCode.OK
