@@ -75,9 +75,7 @@ class Tokens:
         self._hiding.add(self._basic())
         self._token: Token | None = None
         self._renewal: asyncio.Task[Token] | None = None
-        self._asked_until = (
-            -math.inf
-        )  # the server's last wait, which no attempt was left to wait for
+        self._asked_until = -math.inf  # the end of a wait that no attempt was left to wait for
         self.taken = 0  # the number of the newest that a server accepted
 
     def took(self, token: Token) -> None:

@@ -82,7 +82,9 @@ class RetryingClient:
         self._rate_limiter = rate_limiter
         self._body_limit = body_limit  # in bytes
         self._has_answered = False  # so that the address is right
-        self._slots = asyncio.Semaphore(EXCHANGES_AT_ONCE)
+        self._exchanges = 0
+        self._has_room = asyncio.Event()
+        self._has_room.set()
 
     def place_of(self, path: str) -> Place:
         """Return where a path of this origin is."""
@@ -153,28 +155,43 @@ class RetryingClient:
     async def _exchange(self, request: IdempotentRequest, place: Place) -> tuple[Token, Answer]:
         """Send once; return the token that was used, and the answer.
 
-        The turn comes last: what had its turn and still waited would leave all at once. The token is
-        that of the turn: one that was chosen before may be over by then.
+        A turn is given only where there is room: what had its turn and still waited would leave all at
+        once. The token is that of the turn: one that was chosen before may be over by then.
         """
         answer = None
         await self._tokens.current()  # all who need a new one wait for it, or fail, together
-        async with self._slots:
-            token = await self._rate_limiter.acquire(self._tokens.current, request.priority)
+        token = await self._rate_limiter.acquire(self._ready, request.priority)
+        self._take_room()
+        try:
             headers = {"Authorization": token.authorization, "Cache-Control": "no-cache"}
-            try:
-                answer = await exchange(
-                    self._client,
-                    request.method,
-                    place.url,
-                    headers,
-                    content=request.content,
-                    body_limit=self._body_limit,
-                )
-            finally:
-                self._rate_limiter.answered(None if answer is None else answer.headers)
+            answer = await exchange(
+                self._client,
+                request.method,
+                place.url,
+                headers,
+                content=request.content,
+                body_limit=self._body_limit,
+            )
+        finally:
+            self._leave_room()
+            self._rate_limiter.answered(None if answer is None else answer.headers)
         if answer.status != HTTPStatus.UNAUTHORIZED:
             self._tokens.took(token)
         return token, answer.without_secrets(self._tokens.hide)
+
+    async def _ready(self) -> Token:
+        """Wait for room for one more exchange; return the token to send it with."""
+        await self._has_room.wait()
+        return await self._tokens.current()
+
+    def _take_room(self) -> None:
+        self._exchanges += 1
+        if self._exchanges >= EXCHANGES_AT_ONCE:
+            self._has_room.clear()
+
+    def _leave_room(self) -> None:
+        self._exchanges -= 1
+        self._has_room.set()
 
     async def _pause(
         self, attempt: int, answer: Answer | None, place: Place, *, is_last: bool

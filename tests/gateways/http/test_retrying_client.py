@@ -13,6 +13,8 @@ import pytest
 from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
 from runner.core.manifest.model import Limits
 from runner.core.transfer.lookup_verdict import Interaction
+from runner.gateways.http.rate_limiter import Priority
+from runner.gateways.http.retrying_client import IdempotentRequest
 from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.testing.loop_clock import LoopClock
 from tests.fakes.virtual import VirtualLoop
@@ -211,3 +213,23 @@ def test_a_token_servers_wait_beyond_180_s_ends_the_run_on_the_last_attempt_too(
 
     rest = Rest(at_once)
     asking(rest, work)
+
+
+def test_what_is_urgent_waits_for_no_slot_behind_what_is_not():
+    """A subscription that is late misses who arrives; ten seconds of look-ups must not delay it."""
+
+    async def slow(_: int) -> None:
+        await asyncio.sleep(2)
+
+    async def work(gateway: InteractionWebSocket) -> float:
+        client = gateway._look_ups._retrying_client
+        others = asyncio.ensure_future(look_all_up(gateway, 300))
+        await asyncio.sleep(1)
+        before = asyncio.get_running_loop().time()
+        urgent = IdempotentRequest("/api/v2/interactions/urgent", priority=Priority.UPKEEP)
+        await client.ask(urgent, lambda answer, _: answer)
+        took = asyncio.get_running_loop().time() - before
+        await others
+        return took
+
+    assert asking(Rest(slow), work, rate_per_s=40) < 5
