@@ -19,7 +19,7 @@ from runner.core.manifest.model import (
 from runner.core.transfer.message import GatewayNote, Message, Reply, Request
 from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
-from runner.ports import SessionLost, SessionOpened
+from runner.ports import Clock, SessionLost, SessionOpened
 from tests.fakes.wire_server import WireServer
 
 SECRET = "canary-secret-4711-never-shown"
@@ -129,7 +129,7 @@ def environment_of(server: WireServer, **changes: Any) -> Environment:
 
 def gateway_to(
     server: WireServer,
-    clock: QuickClock | None = None,
+    clock: Clock | None = None,
     *,
     attempts: int = 4,
     jitter: Callable[[], float] = lambda: 0.5,
