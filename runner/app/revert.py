@@ -8,7 +8,6 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -21,6 +20,7 @@ from runner.core import next_steps
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
 from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
+from runner.core.key_patterns import matcher_of
 from runner.core.manifest.media import MediaMatrix
 from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import RunRecord
@@ -128,7 +128,7 @@ class ReturnRows:
         self._history = history
         self._run_id = run_id
         self._run_no = run_no
-        self._only = only
+        self._only = {pattern: matcher_of([pattern]) for pattern in only}
         self._matched: set[str] = set()
 
     def lines(self, moved_nothing: Callable[[], UsageError] | None = None) -> Iterator[str]:
@@ -208,7 +208,7 @@ class ReturnRows:
                 yield from self._history.claims(wanted)
 
     def _is_chosen(self, key: str) -> bool:
-        matching = [pattern for pattern in self._only if fnmatchcase(key, pattern)]
+        matching = [pattern for pattern, matches in self._only.items() if matches(key)]
         self._matched.update(matching)
         return bool(matching) or not self._only
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 
 from runner.core.frozen import frozen
+from runner.core.key_patterns import matcher_of, unmatched
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import DuplicateRows, QueueSelection
 from runner.core.records.row_codec import DECISION, PLANNED_ROW, ROW, write_ladder
@@ -56,9 +56,6 @@ from runner.staging.temporary_database import Scratch
 CHUNK = 1000
 
 _KEY = ROW.columns.index("key")
-
-_SET = re.compile(r"\[(?:!(\]?[^\]]*\])|\]?[^\]]*\])")
-"""A set of characters in a pattern, from bracket to bracket; group 1 if it is a negated one."""
 
 
 @frozen
@@ -161,30 +158,23 @@ class Staging(Scratch):
         known = [canonical_interaction(interaction_id)]
         return self._connection.execute(asked, known).fetchone() is not None
 
-    def unmatched(self, patterns: Iterable[str]) -> list[str]:
+    def unmatched(self, patterns: Sequence[str]) -> list[str]:
         """Return the patterns that no row's key matches."""
-        self._flush()
-        asked = "SELECT 1 FROM rows WHERE key GLOB ? LIMIT 1"
-        return [
-            pattern
-            for pattern in patterns
-            if self._connection.execute(asked, [_as_glob(pattern)]).fetchone() is None
-        ]
+        return unmatched(patterns, self._keys()) if patterns else []
 
     def selects_any(self, only: Sequence[str], exclude: Sequence[str]) -> bool:
         """Return whether a row's key matches any of `only` (none: all) and none of `exclude`."""
+        wanted, unwanted = matcher_of(only or ["*"]), matcher_of(exclude)
+        return any(wanted(key) and not unwanted(key) for key in self._keys())
+
+    def _keys(self) -> Iterator[str]:
+        """Yield the rows' keys, in the manifest's order."""
         self._flush()
-        wanted = " OR ".join("key GLOB ?" for _ in only) or "1"
-        unwanted = " OR ".join("key GLOB ?" for _ in exclude) or "0"
-        asked = f"SELECT 1 FROM rows WHERE ({wanted}) AND NOT ({unwanted}) LIMIT 1"  # noqa: S608 - bound
-        globs = [_as_glob(pattern) for pattern in (*only, *exclude)]
-        return self._connection.execute(asked, globs).fetchone() is not None
+        return (key for (key,) in self._connection.execute("SELECT key FROM rows ORDER BY n"))
 
     def keys(self, most: int) -> list[str]:
         """Return the first `most` keys, in the manifest's order."""
-        self._flush()
-        rows = self._connection.execute("SELECT key FROM rows ORDER BY n LIMIT ?", [most])
-        return [key for (key,) in rows]
+        return list(islice(self._keys(), most))
 
     def destinations(self) -> dict[str, str]:
         """Return every destination that a row names or expects, each with the first row's source."""
@@ -390,16 +380,20 @@ class Staging(Scratch):
         )
         for patterns, wanted in ((selection.only, "NOT IN"), (selection.exclude, "IN")):
             if patterns:
-                globs = [_as_glob(pattern) for pattern in patterns]
-                matches = " OR ".join("key GLOB ?" for _ in globs)
-                self._leave_out(f"{wanted} (SELECT n FROM rows WHERE {matches})", globs)  # noqa: S608 - bound
+                matches = matcher_of(patterns)
+                rows = self._connection.execute("SELECT n, key FROM rows")
+                self._connection.execute("DELETE FROM matched")
+                self._connection.executemany(
+                    "INSERT INTO matched VALUES (?)", ((n,) for n, key in rows if matches(key))
+                )
+                self._leave_out(f"{wanted} (SELECT n FROM matched)")  # noqa: S608 - of constants
         if selection.interactions is not None:
             self._connection.execute("DELETE FROM chosen")
             self._connection.executemany(
                 "INSERT OR IGNORE INTO chosen VALUES (?)",
                 ((one,) for one in selection.interactions),
             )
-            self._leave_out("NOT IN (SELECT n FROM rows JOIN chosen USING (interaction))", [])
+            self._leave_out("NOT IN (SELECT n FROM rows JOIN chosen USING (interaction))")
         if selection.limit is not None:
             self._connection.execute(
                 "UPDATE decisions SET action = 'not_selected', reason = 'not selected',"
@@ -409,22 +403,15 @@ class Staging(Scratch):
                 (*sorted(SENDS), selection.limit),
             )
 
-    def _leave_out(self, which: str, parameters: Sequence[str]) -> None:
+    def _leave_out(self, which: str) -> None:
         """Leave out the rows whose number is `which`; a doubt is looked at, and not sent again."""
         self._connection.execute(
-            "UPDATE decisions SET action = 'not_selected', reason = 'not selected', claim = NULL,"  # noqa: S608 - the texts are bound
-            f" code = 'not_selected', earlier = NULL WHERE action != 'in_doubt' AND n {which}",
-            parameters,
+            "UPDATE decisions SET action = 'not_selected', reason = 'not selected', claim = NULL,"  # noqa: S608 - of constants
+            f" code = 'not_selected', earlier = NULL WHERE action != 'in_doubt' AND n {which}"
         )
         self._connection.execute(
-            f"UPDATE decisions SET left_out = 1 WHERE action = 'in_doubt' AND n {which}",  # noqa: S608 - as above
-            parameters,
+            f"UPDATE decisions SET left_out = 1 WHERE action = 'in_doubt' AND n {which}"  # noqa: S608 - as above
         )
-
-
-def _as_glob(pattern: str) -> str:
-    """Return a pattern in SQLite's spelling: what shells write `[!…]` is `[^…]` there."""
-    return _SET.sub(lambda found: f"[^{found[1]}" if found[1] else found[0], pattern)
 
 
 def _decision_row(n: int, decision: Decision, claims: Sequence[Claim]) -> tuple[object, ...]:

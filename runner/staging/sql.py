@@ -27,6 +27,7 @@ CREATE TABLE listed(n INTEGER PRIMARY KEY, interaction TEXT, {_COLUMNS});
 CREATE VIEW rows AS SELECT n, {_WHOLE} FROM listed;
 CREATE TABLE protected(interaction TEXT PRIMARY KEY, source TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE chosen(interaction TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE matched(n INTEGER PRIMARY KEY);
 CREATE TABLE decisions(n INTEGER PRIMARY KEY, origin_uri TEXT, {", ".join(DECISION.columns)});
 CREATE VIEW planned AS
   SELECT rows.*, coalesce(action, 'send') AS action, {_DECIDED}

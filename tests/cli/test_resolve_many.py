@@ -48,6 +48,8 @@ def test_a_pattern_all_or_a_file_settle_many_each_by_an_event_of_its_own(
     run = leave_doubts(gateway, harness)
     dry = resolved(harness, run, "--all", *STATED, "--dry-run")
     assert (dry["dry_run"], len(dry["resolved"]), dry["doubts_left"]) == (True, 3, 3)
+    others = resolved(harness, run, "--only", "[^v]*", *STATED, "--dry-run")
+    assert [each["key"] for each in others["resolved"]] == ["b"]
     some = resolved(harness, run, "--only", "vip-*", *STATED)
     assert [each["key"] for each in some["resolved"]] == ["vip-1", "vip-2"]
     assert (some["dry_run"], some["doubts_left"]) == (False, 1)

@@ -285,6 +285,18 @@ def test_an_undo_keeps_the_media_the_callbacks_and_the_care_of_its_batch(
     assert harness.run("plan", "undo.yaml").code == 0
 
 
+@pytest.mark.parametrize("pattern", ["c-[!1]", "c-[^1]"])
+def test_an_undo_of_some_is_of_those_that_a_plan_would_choose(
+    gateway: Gateway, harness: Harness, pattern: str
+):
+    transfers = [transfer(key="c-1"), transfer(key="c-2")]
+    waiting(gateway, *transfers)
+    harness.apply(manifest(gateway, transfers, preflight=True))
+    written(harness, "latest", "undo.yaml", "--only", pattern)
+    rows = map(json.loads, (harness.folder / "undo.jsonl").read_text("utf-8").splitlines())
+    assert [row["key"] for row in rows] == ["c-2"]
+
+
 def refused(harness: Harness, *arguments: str) -> Ended:
     ended = harness.run("revert", *arguments, "--manifest", "batch.yaml")
     assert ended.code == 2, ended

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.errors import StorageError
+from runner.core.key_patterns import matcher_of
 from runner.core.manifest.model import DuplicateRows
 from runner.core.records.row_codec import read_ladder, write_ladder
 from runner.core.transfer.plan_decision import Action, decide
@@ -33,6 +34,9 @@ from tests.journal.builders import (
     opened,
     reader_of,
 )
+
+KEY_SIGNS = "ab!^]["
+PATTERN_SIGNS = "ab!^][*?-"
 
 
 @pytest.fixture
@@ -232,6 +236,38 @@ def test_a_negated_set_leaves_out_what_it_names_as_in_a_shell(
     fill(staging, keyed(("k0", "1"), ("k1", "2"), ("k]", "3"), ("k!", "4")))
     plan = planned(staging, None, Selection(only=(pattern,)))
     assert [key for key, action in plan.items() if action == "send"] == sent
+
+
+@pytest.mark.parametrize("pattern", ["k?", "k{}", "[!x]{}"])
+def test_patterns_may_be_as_many_as_the_rows(staging: Staging, pattern: str):
+    """SQLite bears no expression of more than a thousand parts."""
+    fill(staging, manifest_rows(10))
+    patterns = tuple(pattern.format(n) for n in range(1200))
+    assert len(staging.unmatched(patterns)) == (0 if pattern == "k?" else 1190)
+    assert not staging.selects_any((), patterns)
+    assert staging.selects_any(patterns, ())
+    assert set(planned(staging, None, Selection(exclude=patterns)).values()) == {"not_selected"}
+    assert set(planned(staging, None, Selection(only=patterns)).values()) == {"send"}
+
+
+@given(
+    st.lists(st.text(KEY_SIGNS, min_size=1, max_size=4), min_size=1, max_size=6, unique=True),
+    st.lists(st.text(PATTERN_SIGNS, min_size=1, max_size=6), max_size=3),
+    st.lists(st.text(PATTERN_SIGNS, min_size=1, max_size=6), max_size=3),
+)
+def test_a_plan_takes_the_keys_that_the_core_matches(
+    keys: list[str], only: list[str], exclude: list[str]
+):
+    wanted, unwanted = matcher_of(only or ["*"]), matcher_of(exclude)
+    expected = [key for key in keys if wanted(key) and not unwanted(key)]
+    with Staging() as staging:
+        fill(staging, keyed(*((key, key) for key in keys)))
+        plan = planned(staging, None, Selection(only=tuple(only), exclude=tuple(exclude)))
+        assert [key for key, action in plan.items() if action == "send"] == expected
+        assert staging.selects_any(only, exclude) == bool(expected)
+        assert staging.unmatched(only) == [
+            each for each in only if not any(map(matcher_of([each]), keys))
+        ]
 
 
 def test_limit_counts_what_would_be_sent(staging: Staging, store: Store):

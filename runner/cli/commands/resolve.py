@@ -155,20 +155,18 @@ def _check(
 
 def _keys(location: JournalLocation, run: str, only: Sequence[str]) -> Sequence[str]:
     """Return the keys that a run left in doubt and that a pattern matches; without any: all."""
-    from fnmatch import fnmatchcase
-
     from runner.app.resolve import doubts_of
     from runner.core.errors import UsageError
+    from runner.core.key_patterns import matcher_of, unmatched
 
     run_id, doubts = doubts_of(location, run)
     keys = [doubt.key for doubt in doubts]
-    for pattern in only:
-        if not any(fnmatchcase(each, pattern) for each in keys):
-            raise UsageError(
-                f"--only {pattern} matches nothing that run {run_id} left in doubt; it is compared"
-                " with whole keys"
-            )
-    return [each for each in keys if not only or any(fnmatchcase(each, one) for one in only)]
+    for pattern in unmatched(only, keys):
+        raise UsageError(
+            f"--only {pattern} matches nothing that run {run_id} left in doubt; it is compared"
+            " with whole keys"
+        )
+    return list(filter(matcher_of(only or ["*"]), keys))
 
 
 def _settle(
