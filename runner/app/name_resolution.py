@@ -10,7 +10,13 @@ from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid
 from runner.core.frozen import frozen
 from runner.core.gates import QueueGate
-from runner.core.manifest.destinations import DestinationLimits, DestinationTable, is_open, key_of
+from runner.core.manifest.destinations import (
+    DestinationLimits,
+    DestinationTable,
+    is_open,
+    key_of,
+    pattern_key,
+)
 from runner.core.manifest.model import Manifest, QueueSelection
 from runner.core.manifest.queue_selection import (
     SERVED_NO_MORE,
@@ -74,6 +80,9 @@ class DirectoryAnswers:
             else each
             for each in manifest.destinations.entries
         )
+        names: dict[str, set[str]] = {}
+        for uri, by_id in self.addresses.items():
+            names.setdefault(key_of(by_id), set()).add(key_of(uri))
         problems = list(_repeats(manifest.destinations.entries, entries))
         if problems:
             raise ManifestInvalid(problems)
@@ -83,7 +92,7 @@ class DirectoryAnswers:
             else gate
             for name, gate in manifest.gates.items()
         }
-        return replace(manifest, destinations=DestinationTable(entries), gates=gates)
+        return replace(manifest, destinations=DestinationTable(entries, names), gates=gates)
 
     def to_json(self) -> dict[str, Any]:
         """Return the form for plan files, without the counts of what was left out."""
@@ -159,7 +168,7 @@ def _repeats(
 ) -> Iterator[Problem]:
     seen: dict[str, DestinationLimits] = {}
     for entry, by_id in zip(written, resolved, strict=True):
-        first = seen.setdefault(key_of(by_id.pattern), entry)
+        first = seen.setdefault(pattern_key(by_id.pattern), entry)
         if first is not entry:
             file, _, line = entry.source.rpartition(":")
             message = f"`{entry.pattern}` and `{first.pattern}` are limits of the same destination"

@@ -18,6 +18,7 @@ from runner.app.name_resolution import (
 )
 from runner.app.plan_file import row_digest
 from runner.core.errors import ManifestInvalid
+from runner.core.manifest.destinations import DestinationLimits, DestinationTable
 from runner.core.manifest.model import Environment, GatewayConstraints, Manifest, Policy
 from runner.core.manifest.queue_selection import Listing, Waiting
 from runner.core.transfer.lookup_verdict import FoundAt
@@ -111,6 +112,21 @@ def test_names_are_looked_up_once_each_and_become_ids(staging: Staging):
         "tel:+441234567890",
     ]
     assert found.explanation == "2 names looked up"
+
+
+def test_limits_of_a_beginning_hold_for_queues_by_their_names(staging: Staging):
+    listed(staging, "i1", "genesys://queue/Billing Overflow")
+    listed(staging, "i2", "genesys://queue/Sales")
+    few, rest = (
+        DestinationLimits(pattern=f"genesys://queue/{start}*", in_flight=1)
+        for start in ("Billing O", "")
+    )
+    found = found_in(
+        staging, FakeDirectory({("queue", "Billing Overflow"): [NEW], ("queue", "Sales"): [OLD]})
+    )
+    limits = found.resolved(replace(MANIFEST, destinations=DestinationTable((rest, few))))
+    assert limits.destinations.limits_of(f"genesys://queue/{NEW.upper()}") == few
+    assert limits.destinations.limits_of(f"genesys://queue/{OLD}") == rest
 
 
 def test_a_selection_becomes_rows_behind_those_that_are_listed(staging: Staging):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import KW_ONLY, field
 
 from runner.core.frozen import frozen
 from runner.core.gates import Bound
-from runner.core.transfer.canonical_form import canonical_destination
+from runner.core.transfer.canonical_form import (
+    begins_with,
+    canonical_beginning,
+    canonical_destination,
+)
 
 ANY = "*"
 
@@ -46,6 +50,8 @@ class DestinationTable:
     """The entries of `destinations`. The most specific one holds alone; nothing is merged."""
 
     entries: tuple[DestinationLimits, ...] = ()
+    names: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """The names, as canonical URIs, of destinations that were resolved to ids, which are the keys."""
     _exact: Mapping[str, DestinationLimits] = field(init=False, repr=False, compare=False)
     _prefixes: tuple[tuple[str, DestinationLimits], ...] = field(
         init=False, repr=False, compare=False
@@ -53,7 +59,7 @@ class DestinationTable:
 
     def __post_init__(self) -> None:
         exact = {key_of(each.pattern): each for each in self.entries if not is_open(each.pattern)}
-        prefixes = [(each.pattern[:-1], each) for each in self.entries if is_open(each.pattern)]
+        prefixes = [(_start(each.pattern), each) for each in self.entries if is_open(each.pattern)]
         prefixes.sort(key=lambda pair: -len(pair[0]))
         object.__setattr__(self, "_exact", exact)
         object.__setattr__(self, "_prefixes", tuple(prefixes))
@@ -62,12 +68,23 @@ class DestinationTable:
         return bool(self.entries)
 
     def limits_of(self, uri: str) -> DestinationLimits | None:
-        """Return the limits of a destination; None: only the gateway's hold."""
+        """Return the limits of a destination; None: only the gateway's hold.
+
+        They are the same in whatever spelling it is written, and for its name as for its id.
+        """
         key = key_of(uri)
         found = self._exact.get(key)
         if found is not None:
             return found
-        return next((each for start, each in self._prefixes if key.startswith(start)), None)
+        spellings = (key, *self.names.get(key, ()))
+        return next(
+            (
+                each
+                for start, each in self._prefixes
+                if any(begins_with(spelling, start) for spelling in spellings)
+            ),
+            None,
+        )
 
     def observed(self, uris: Iterable[str]) -> list[str]:
         """Return those destinations that have to be observed, in their order."""
@@ -86,3 +103,12 @@ def key_of(uri: str) -> str:
 def is_open(pattern: str) -> bool:
     """Return whether a pattern matches by the beginning of a URI."""
     return pattern.endswith(ANY)
+
+
+def pattern_key(pattern: str) -> str:
+    """Return what two patterns for the same destinations have in common."""
+    return _start(pattern) + ANY if is_open(pattern) else key_of(pattern)
+
+
+def _start(pattern: str) -> str:
+    return canonical_beginning(pattern[: -len(ANY)])

@@ -44,6 +44,37 @@ def canonical_destination(uri: str) -> str:
     return canonical(rest) if colon and canonical is not None else uri
 
 
+def canonical_beginning(start: str) -> str:
+    """Return the beginning of a destination's URI in canonical spelling, as far as it has one.
+
+    Parameters keep their order, and a port is kept: more may follow.
+    """
+    scheme, _, rest = start.partition(":")
+    if scheme.lower() != "sip":
+        return canonical_destination(start)
+    user, at, place = rest.partition("@")
+    address, question, headers = place.partition("?")
+    return f"sip:{_plain(user)}{at}{address.lower()}{question}{headers}"
+
+
+def begins_with(destination: str, start: str) -> bool:
+    """Return whether a canonical destination begins with a canonical beginning.
+
+    Only the whole URI tells whether its letters are those of an id or host, which have no case, and
+    whether its user is a telephone number.
+    """
+    if destination.startswith(start):
+        return True
+    if destination.startswith("sip:"):
+        user, at, place = start.partition("@")
+        if "@" not in destination:
+            return destination.startswith(start.lower())
+        is_number = ";user=phone" in destination and _SUBSCRIBER.fullmatch(user[len("sip:") :])
+        return bool(is_number) and destination.startswith(user.translate(_SEPARATORS) + at + place)
+    is_id = _UUID.fullmatch(destination[-_UUID_LENGTH:]) is not None
+    return is_id and destination.startswith(start.lower())
+
+
 def same_destination(one: str | None, other: str | None) -> bool:
     """Return whether two URIs name the same destination; None is an unknown destination."""
     if one is None or other is None:
