@@ -37,6 +37,9 @@ class Rows:
     def protect(self, interaction_id: str, source: str) -> None:
         raise AssertionError((interaction_id, source))
 
+    def destinations(self) -> list[str]:
+        return [row.destination_uri for row in self.rows]
+
     def repeats(self, limit: int) -> Sequence[DuplicateRows]:
         assert limit > 0
         assert len({row.key for row in self.rows}) == len(self.rows)

@@ -35,7 +35,11 @@ from runner.manifest.secret_lines import hide_secrets
 from runner.manifest.secret_references import SecretPolicy
 from runner.manifest.sections.approvals import check_approvals
 from runner.manifest.sections.callbacks import build_callbacks, check_callbacks
-from runner.manifest.sections.destinations import build_destinations, check_destinations
+from runner.manifest.sections.destinations import (
+    build_destinations,
+    check_destinations,
+    check_unmatched,
+)
 from runner.manifest.sections.environment import (
     build_environment,
     check_environments,
@@ -142,6 +146,7 @@ def _load(
         chosen = build_environment(document, name, problems, secrets=secrets)
     if chosen is None or gateway is None:
         return None, transfers.rows
+    check_unmatched(document, transfers.destinations, problems)
     if not problems.failed and is_window_enforced:
         rows = transfers.rows if overrides.limit is None else min(transfers.rows, overrides.limit)
         with_limits = replace(chosen, limits=overrides.limits(chosen))

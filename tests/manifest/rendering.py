@@ -31,6 +31,9 @@ class ListSink:
     def protect(self, interaction_id: str, source: str) -> None:
         raise AssertionError((interaction_id, source))
 
+    def destinations(self) -> list[str]:
+        return [row.destination_uri for row in self.rows]
+
     def repeats(self, limit: int) -> Sequence[DuplicateRows]:
         found: list[DuplicateRows] = []
         seen: dict[tuple[str, str], int] = {}

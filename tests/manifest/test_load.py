@@ -277,6 +277,9 @@ class Counter:
     def protect(self, interaction_id: str, source: str) -> None:
         raise AssertionError((interaction_id, source))
 
+    def destinations(self) -> tuple[()]:
+        return ()
+
     def repeats(self, limit: int) -> tuple[()]:
         del limit
         return ()

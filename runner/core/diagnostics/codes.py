@@ -48,6 +48,7 @@ CODES: Mapping[str, str] = {
     "R014": "`while` names a figure that its destinations do not have",
     "R015": "an included file is missing, outside the manifest's folder, included twice or by itself, "
     "or has a section or a name that it must not have",
+    "R016": "a beginning in `destinations` matches no destination of the manifest (warning)",
     "P001": "a plan file cannot be used, or the options differ from those it was made with",
     "P002": "something has changed since the plan was made",
     "P003": "approvals are required, and the plan lacks some, has lapsed, or is loosened by an option",

@@ -47,6 +47,9 @@ class RowSink(Protocol):
     def protect(self, interaction_id: str, source: str) -> None:
         """Add an interaction that is never moved, and where it is listed ("file:line")."""
 
+    def destinations(self) -> Collection[str]:
+        """Return the destinations of the rows, each once."""
+
     def repeats(self, limit: int) -> Sequence[DuplicateRows]:
         """Return at most `limit` repeats, ordered by `second`; called once, after the last row."""
 
@@ -63,6 +66,7 @@ class TransferReader:
         driver: DriverTraits,
     ) -> None:
         self.rows = 0
+        self._selected: set[str] = set()  # destinations of selections
         self._driver = driver
         self._document = document
         self._references = references
@@ -90,6 +94,10 @@ class TransferReader:
                 self._report_empty(source)
         self._report_repeats()
         self._read_protected()
+
+    def destinations(self) -> set[str]:
+        """Return the destinations of the rows that were read, and of those to be selected."""
+        return {*self._sink.destinations(), *self._selected}
 
     def _read_protected(self) -> None:
         """Add the interactions of `exclude_from` to the sink."""
@@ -220,6 +228,7 @@ class TransferReader:
             row = self._builder(source).selected(line, values)
             if row is not None:
                 self._sink.select(_selection(asked, row))
+                self._selected.add(row.destination_uri)
 
     def _wrong_in(self, item: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[Problem]:
         """Yield what is wrong with a selection beyond the schema."""

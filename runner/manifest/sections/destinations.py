@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from runner.core.diagnostics.problem import Problem
+from runner.core.diagnostics.problem import Problem, Severity
 from runner.core.gates import parse_bound
 from runner.core.manifest.destinations import (
     ANY,
@@ -15,13 +15,14 @@ from runner.core.manifest.destinations import (
     DestinationLimits,
     DestinationTable,
     is_open,
-    key_of,
+    pattern_key,
 )
 from runner.core.manifest.model import DriverTraits
 from runner.core.manifest.quantity import parse_duration, parse_rate
 from runner.core.manifest.rules import check_destination
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document
+from runner.manifest.suggestions import list_names
 
 _OBSERVED_OF = {
     **dict.fromkeys(FIGURES, "genesys://queue/"),
@@ -40,7 +41,7 @@ def check_destinations(
     seen: dict[str, str] = {}
     for pattern, entry in section.items():
         problems.extend(_check_pattern(document, section, pattern, driver))
-        key = pattern if is_open(pattern) else key_of(pattern)
+        key = pattern_key(pattern)
         if key in seen:
             message = f"`{pattern}` and `{seen[key]}` are limits of the same destination"
             place = document.tree.key(section, pattern)
@@ -83,13 +84,34 @@ def _check_while(
             yield Problem("R014", message, document.tree.key(entry["while"], name), fix)
 
 
+def check_unmatched(
+    document: Document, destinations: Callable[[], Collection[str]], problems: Collector
+) -> None:
+    """Add a warning for each beginning that matches none of the rows' `destinations` (R016).
+
+    Entries for all of a kind are no mistakes, and those of included files are for other manifests too.
+    """
+    section, tree = document.section("destinations"), document.tree
+    begun = [each for each in section if is_open(each) and each[: -len(ANY)] not in ("", *_STARTS)]
+    own = [each for each in begun if tree.key(section, each).file == tree.source.name]
+    there = destinations() if own and not problems.failed else ()
+    for pattern in own if there else ():
+        table = DestinationTable((DestinationLimits(pattern=pattern),))
+        if not any(map(table.limits_of, there)):
+            message = f"`{pattern}` matches no destination of this manifest, so it limits nothing"
+            fix = f"{list_names(sorted(there), 'there are')}; or delete the entry"
+            problems.add(
+                Problem("R016", message, tree.key(section, pattern), fix, Severity.WARNING)
+            )
+
+
 def build_destinations(document: Document) -> DestinationTable:
     """Return the limits; the schema has accepted them."""
-    section, source = document.section("destinations"), document.tree.source
+    section = document.section("destinations")
     entries = []
     for pattern, entry in section.items():
         observed = entry.get("while", {})
-        line = document.tree.key(section, pattern).line
+        place = document.tree.key(section, pattern)
         entries.append(
             DestinationLimits(
                 pattern=pattern,
@@ -98,7 +120,7 @@ def build_destinations(document: Document) -> DestinationTable:
                 bounds={each: parse_bound(observed[each]) for each in FIGURES if each in observed},
                 states={each: _texts(observed[each]) for each in STATES if each in observed},
                 give_up_s=parse_duration(entry["give_up"]) if "give_up" in entry else GIVE_UP_S,
-                source=f"{source.name}:{line}",
+                source=f"{place.file}:{place.line}",
             )
         )
     return DestinationTable(tuple(entries))
