@@ -372,7 +372,7 @@ class _Run:
             return
         try:
             self._found = look_up_directory(
-                self._request, self._manifest, self._staging, self._observer
+                self._request, self._manifest, self._staging, self._observer, self._journal
             )
         except GatewayError as error:  # nothing is sent, and the report says why
             self._unreachable = error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
+from functools import partial
 from typing import Any
 
 from runner.core.diagnostics.problem import Place, Problem
@@ -22,6 +23,7 @@ from runner.core.manifest.queue_selection import (
     SERVED_NO_MORE,
     Listing,
     Selected,
+    Standing,
     Waiting,
     address,
     is_id,
@@ -175,8 +177,21 @@ def _repeats(
             yield Problem("R013", message, Place(file, int(line), 1), "keep one of them")
 
 
+StandingsAt = Callable[[str, Sequence[str]], Mapping[str, Standing]]
+"""Returns what is known of interactions that would go to a destination."""
+
+
+def _nothing_known_at(_uri: str, _interactions: Sequence[str]) -> Mapping[str, Standing]:
+    return {}
+
+
 async def resolve_names(
-    staging: Staging, directory: Directory, *, now: float, manifest: Manifest | None = None
+    staging: Staging,
+    directory: Directory,
+    *,
+    now: float,
+    manifest: Manifest | None = None,
+    standings_at: StandingsAt = _nothing_known_at,
 ) -> DirectoryAnswers:
     """Look up every name and selection of `staging`, and those of a manifest's limits and gates.
 
@@ -198,10 +213,16 @@ async def resolve_names(
 
     for selection, by_id in zip(staging.selections, selections, strict=True):
         listed = await _listed(directory, by_id)
-        took = select_waiting(by_id, listed.rows, now=now, is_listed=is_listed)
+        uri = addresses[selection.destination_uri]
+        took = select_waiting(
+            by_id,
+            listed.rows,
+            now=now,
+            is_listed=is_listed,
+            standings=partial(standings_at, uri),
+        )
         took, places = await _still_found(directory, selection, by_id, took)
         chosen.append((selection, replace(took, since_s=listed.since_s)))
-        uri = addresses[selection.destination_uri]
         for interaction_id, at in places.items():
             rows[interaction_id] = _row(selection, interaction_id, uri, at)
     found = {uri: by_id for uri, by_id in addresses.items() if by_id != uri}

@@ -151,6 +151,12 @@ class Staging(Scratch):
                 "INSERT OR IGNORE INTO protected VALUES (?, ?)", [interaction, source]
             )
 
+    def is_protected(self, interaction_id: str) -> bool:
+        """Return whether an interaction is never moved."""
+        asked = "SELECT 1 FROM protected WHERE interaction = ?"
+        known = [canonical_interaction(interaction_id)]
+        return self._connection.execute(asked, known).fetchone() is not None
+
     def has_interaction(self, interaction_id: str) -> bool:
         """Return whether a row names an interaction."""
         self._flush()

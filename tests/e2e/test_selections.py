@@ -83,6 +83,20 @@ def test_a_plan_freezes_who_was_found_and_apply_moves_exactly_those(harness: Har
     assert moves(harness) == dict.fromkeys(names, 1)
 
 
+def test_protected_interactions_do_not_keep_the_others_of_a_selection_back(harness: Harness):
+    document = evacuation(selected(limit=2))
+    planned = harness.run("plan", harness.write(document), "--preflight", "--out", "plan.json")
+    assert planned.code == 0, planned.err
+    frozen = json.loads((harness.folder / "plan.json").read_text("utf-8"))["found"]["rows"]
+    first = [row["interaction_id"] for row in frozen]
+    lines = ["interaction_id", *first]
+    (harness.folder / "protected.csv").write_text("".join(f"{each}\n" for each in lines))
+    applied = harness.apply(document | {"exclude_from": "protected.csv"})
+    outcomes = applied.outcomes()
+    assert [outcomes.pop(each) for each in first] == ["skipped"] * 2
+    assert list(outcomes.values()) == ["transferred"] * 2
+
+
 def test_a_plan_that_is_written_down_offline_is_refused_with_the_fix(harness: Harness):
     path = harness.write(evacuation(selected()))
     refused = harness.run("plan", path, "--out", "plan.json")

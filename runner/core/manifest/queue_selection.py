@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
 from urllib.parse import quote, unquote
 
 from runner.core.frozen import frozen
@@ -45,6 +46,22 @@ class Waiting:
     priority: int | None = None
 
 
+class Standing(Enum):
+    """What is known of an interaction, before it is selected, for the selection's destination."""
+
+    NOT_SENT = "not_sent"  # the plan will not send it: it is protected, in doubt, reverted, there
+    FAILED_BEFORE = "failed_before"  # rejected or failed before: tried after the others
+
+
+Standings = Callable[[Sequence[str]], Mapping[str, Standing]]
+"""Returns what is known of interactions; most are not in it."""
+
+
+def nothing_known(_interactions: Sequence[str]) -> Mapping[str, Standing]:
+    """Return no standings."""
+    return {}
+
+
 @frozen
 class Listing:
     """What a directory found; an interaction may come twice.
@@ -74,10 +91,12 @@ def select_waiting(
     *,
     now: float,
     is_listed: Callable[[str], bool],
+    standings: Standings = nothing_known,
 ) -> Selected:
     """Return what `selection` takes at `now`; duplicates, from shifting pages, count once.
 
-    Its agent, skill and language are ids by now. Limit and counts are of interactions.
+    Its agent, skill and language are ids by now. Limit and counts are of interactions. The limit is
+    of those that will be sent: the others would keep everybody else back, run after run.
     """
     fit: list[Waiting] = []
     reasons: dict[str, str] = {}
@@ -89,11 +108,25 @@ def select_waiting(
             reasons[each.interaction_id] = reason
     fit.sort(key=lambda one: (one.since_s is None, one.since_s, one.interaction_id))
     found = dict.fromkeys(one.interaction_id for one in fit)
-    taken = set(list(found)[: selection.limit])
+    taken = set(_within(selection.limit, list(found), standings))
     left_out = Counter(reason for each, reason in reasons.items() if each not in found)
     if len(taken) < len(found):
         left_out[BEYOND_LIMIT] = len(found) - len(taken)
     return Selected(tuple(one for one in fit if one.interaction_id in taken), dict(left_out))
+
+
+def _within(limit: int | None, found: Sequence[str], standings: Standings) -> Sequence[str]:
+    """Return the first `limit` that will be sent, and those before them that will not be."""
+    if limit is None:
+        return found
+    known = standings(found)
+    taken: list[str] = []
+    for one in sorted(found, key=lambda each: known.get(each) is Standing.FAILED_BEFORE):
+        if limit <= 0:
+            break
+        taken.append(one)
+        limit -= known.get(one) is not Standing.NOT_SENT
+    return taken
 
 
 def _unfit(

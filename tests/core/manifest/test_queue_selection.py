@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from runner.core.gates import parse_bound
 from runner.core.manifest.model import QueueSelection
 from runner.core.manifest.queue_selection import (
+    Standing,
     Waiting,
     address,
     is_id,
@@ -33,6 +35,36 @@ def test_the_longest_waiting_come_first_and_the_limit_cuts_the_rest():
     waiting += [Waiting("ageless", "call"), Waiting("middle", "call", NOW - 50)]
     assert chosen(selection(), *waiting) == (["old", "middle", "new", "ageless"], {})
     assert chosen(selection(limit=1), *waiting) == (["old"], {"beyond the limit": 3})
+
+
+def standing(**known: Standing) -> Callable[[Sequence[str]], Mapping[str, Standing]]:
+    return lambda ids: {each: known[each] for each in ids if each in known}
+
+
+@pytest.mark.parametrize(
+    ("known", "taken"),
+    [
+        ({}, "ab"),
+        ({"a": Standing.NOT_SENT, "b": Standing.NOT_SENT}, "abcd"),
+        ({"a": Standing.NOT_SENT, "c": Standing.NOT_SENT}, "abcd"),
+        ({"c": Standing.NOT_SENT}, "ab"),
+        ({"a": Standing.FAILED_BEFORE}, "bc"),
+        (dict.fromkeys("abcd", Standing.FAILED_BEFORE), "ea"),
+        (dict.fromkeys("abcde", Standing.NOT_SENT), "abcde"),
+        (dict.fromkeys("abcd", Standing.NOT_SENT) | {"e": Standing.FAILED_BEFORE}, "abcde"),
+    ],
+)
+def test_the_limit_is_of_those_that_will_be_sent_and_first_of_those_not_tried(
+    known: dict[str, Standing], taken: str
+):
+    """Else those who wait longest would keep all others in the queue, run after run."""
+    waiting = [Waiting(each, "call", NOW - 99 + n) for n, each in enumerate("abcde")]
+    asked = selection(limit=2)
+    took = select_waiting(
+        asked, waiting, now=NOW, is_listed=lambda _: False, standings=standing(**known)
+    )
+    assert {one.interaction_id for one in took.taken} == set(taken)
+    assert took.left_out.get("beyond the limit", 0) == 5 - len(taken)
 
 
 def test_what_is_left_out_is_counted_by_reason():
