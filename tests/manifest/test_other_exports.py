@@ -38,6 +38,28 @@ def test_a_faulty_value_is_shown_whole_and_found_in_its_cell(
     assert problem.place.column == column
 
 
+@pytest.mark.parametrize(
+    ("form", "row", "place"),
+    [
+        ("csv", "interaction_id,to\na,desk@example.net\nb,SIP:b@example.net\n", "r.csv:3:3"),
+        ("jsonl", '{"interaction_id": "b", "to": "sip:b@example.net"}\n', "r.jsonl:1:31"),
+    ],
+)
+def test_a_value_that_has_its_beginning_already_is_refused(
+    tmp_path: Path, form: str, row: str, place: str
+):
+    """It would be a user `sip` with a password."""
+    path = write(
+        tmp_path,
+        f"  - {{from: r.{form}, columns: {{destination_uri: 'sip:{{to}}'}}}}\n",
+        **{f"r__{form}": row},
+    )
+    (problem,) = load_rows(path)[0].problems
+    assert str(problem.place).endswith(place)
+    assert problem.message.endswith("b@example.net` has a scheme twice")
+    assert "delete the beginning in `columns`" in problem.help
+
+
 def test_an_empty_cell_has_no_beginning(tmp_path: Path):
     columns = "columns: {destination_uri: 'genesys://queue/{to}'}"
     rows = "interaction_id,to\na,\n"

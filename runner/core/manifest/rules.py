@@ -227,9 +227,10 @@ _PORT = (
 _PARAMETERS = (
     r"(?:;[A-Za-z0-9._~!*'()\[\]/:&+$-]+(?:=(?:[A-Za-z0-9._~!*'()\[\]/:&+$-]|%[0-9A-Fa-f]{2})*)?)*"
 )
+_SCHEME_AGAIN = r"(?i:sips?|tel|genesys):[^@]*@"  # it would be a user with a password
 _DESTINATION = re.compile(
     rf"genesys://(?:queue|user)/{_SEGMENT}"
-    rf"|sip:(?:{_USER}(?::{_USER})?@)?{_HOST}(?::{_PORT})?{_PARAMETERS}(?:\?[!-~]+)?"
+    rf"|sip:(?!{_SCHEME_AGAIN})(?:{_USER}(?::{_USER})?@)?{_HOST}(?::{_PORT})?{_PARAMETERS}(?:\?[!-~]+)?"
     rf"|tel:\+[().-]*[1-9](?:[().-]*[0-9]){{0,14}}[().-]*{_PARAMETERS}"
 )
 _FORMS = "write genesys://queue/ID, genesys://user/ID, sip:USER@HOST or tel:+NUMBER"
@@ -259,7 +260,11 @@ def check_destination(uri: str, *, names: bool = False) -> Finding | None:
     if names and _NAMED.fullmatch(uri):
         return None
     known = (fix for start, fix in _STARTS.items() if uri.startswith(start))
-    return Finding("R006", f"`{_cut(uri)}` is not a valid destination", next(known, _FORMS))
+    fault, fix = "is not a valid destination", next(known, _FORMS)
+    if re.match(f"sip:{_SCHEME_AGAIN}", uri):
+        fault = "has a scheme twice"
+        fix = "write it once; if the rows have it already, delete the beginning in `columns`"
+    return Finding("R006", f"`{_cut(uri)}` {fault}", fix)
 
 
 _COMMON = {"\t": "a tab", "\n": "a line break", "\r": "a line break"}

@@ -81,6 +81,8 @@ def test_figures_that_a_codec_cannot_have_are_warned_of(audio: Audio, parts: lis
         "genesys://queue/a%20b",
         "sip:desk@example.net",
         "sip:example.net",
+        "sip:sip:5060",
+        "sip:sip@example.net",
         "sip:desk@a-b.example.net:65535",
         "sip:desk@192.0.2.7:05060",
         "genesys://queue/...",
@@ -101,6 +103,7 @@ def test_a_well_formed_destination_passes(uri: str):
         "sip:a@" + ".".join(["label"] * 50),
         *(f"genesys://queue/{name}" for name in (".", "..", "%2e", "%2E.")),
         *(f"tel:{number}" for number in ("+0", "+(0)44", "+1234567890123456")),
+        *(f"sip:{scheme}:desk@example.net" for scheme in ("sip", "SIPS", "tel", "genesys")),
     ],
 )
 @pytest.mark.parametrize("names", [False, True])
@@ -240,6 +243,7 @@ def test_what_is_wrong_with_a_key_is_named(text: str, message: str | None):
         ("sip:a@h ", "`destination_uri` ends with a space", False),
         ("genesys://queue/a b", "`genesys://queue/a b` is not a valid destination", False),
         ("genesys://queue/a b", None, True),
+        ("sip:sip:a@h", "`sip:sip:a@h` has a scheme twice", False),
         ("mailto:" + "a" * 90, "`mailto:" + "a" * 72 + "…` is not a valid destination", True),
     ],
 )
