@@ -11,7 +11,12 @@ from operator import itemgetter
 
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.number_text import counted
-from runner.manifest.near_misses import columns_entry, probable_name, warn_of_near_misses
+from runner.manifest.near_misses import (
+    GUARDED,
+    columns_entry,
+    probable_name,
+    report_near_miss,
+)
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import LocatedValue
 from runner.manifest.rows.columns import Columns
@@ -207,9 +212,10 @@ class CsvRows:
         unfilled = {
             field: field for field in FIELDS if field not in self._indexes and field not in refused
         }
+        filled = sorted(GUARDED & self._indexes.keys() - self._columns.names.keys())
         for name in () if self._file.is_list else sorted(unread):
             where = partial(self._cell_called, name, header)
-            warn_of_near_misses(name, unfilled, where, self._problems)
+            report_near_miss(name, unfilled, filled, where, self._problems)
         self._header = self._cell(None)
         return "interaction_id" in self._indexes
 

@@ -15,7 +15,13 @@ import jsonschema_rs
 import orjson
 
 from runner.core.diagnostics.problem import Place, Problem, Severity
-from runner.manifest.near_misses import columns_entry, probable_name, warn_of_near_misses
+from runner.manifest.near_misses import (
+    GUARDED,
+    columns_entry,
+    probable_name,
+    report_near_miss,
+    resembles,
+)
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import LocatedValue
 from runner.manifest.rows.columns import Columns
@@ -90,6 +96,7 @@ class JsonRows:
         self._line = 0
         self._lines: Lines  # while the file is read
         self._text = ""
+        self._guarded = frozenset(self._names[field] for field in GUARDED)
         self._known = set(self._names.values())  # field names that are handled already
         self._renamed = {
             field: name for field, name in self._names.items() if field not in self._known
@@ -304,21 +311,24 @@ class JsonRows:
         for field, name in tuple(self._renamed.items()):
             if field in row and name not in row:
                 del self._renamed[field]  # reported once
-                self._warn_of_renamed(field)
-        if new := row.keys() - self._known:
-            self._known |= new
-            unfilled = {name: field for field, name in self._names.items() if name not in row}
-            for name in () if self._file.is_list else sorted(new.difference(FIELDS)):
-                where = partial(self._last_occurrence, name)
-                warn_of_near_misses(name, unfilled, where, self._problems)
+                self._report_renamed(field)
+        new = row.keys() - self._known
+        unfilled = {name: field for field, name in self._names.items() if name not in row}
+        filled = sorted(self._guarded & row.keys() - self._columns.names.values())
+        for name in () if self._file.is_list else sorted(new.difference(FIELDS)):
+            where = partial(self._last_occurrence, name)
+            is_reported = report_near_miss(name, unfilled, filled, where, self._problems)
+            if not is_reported and resembles(name, *self._guarded):
+                new.remove(name)  # another row may have it instead
+        self._known |= new
 
-    def _warn_of_renamed(self, field: str) -> None:
-        """Warn about a field whose value is lost because it is read from another."""
-        message = f"`{field}` is ignored: `columns` reads it from `{self._names[field]}`"
+    def _report_renamed(self, field: str) -> None:
+        """Report a field whose value is lost because it is read from another."""
+        severity = Severity.ERROR if field in GUARDED else Severity.WARNING
+        verb = "is not read" if field in GUARDED else "is ignored"
+        message = f"`{field}` {verb}: `columns` reads it from `{self._names[field]}`"
         fix = f"rename it to `{self._names[field]}` in this row, or delete `{field}` from `columns`"
-        self._problems.add(
-            Problem("R009", message, self._last_occurrence(field), fix, Severity.WARNING)
-        )
+        self._problems.add(Problem("R009", message, self._last_occurrence(field), fix, severity))
 
     def _tree(self) -> Tree:
         """Return the row, which must be valid JSON, as a document with places."""
