@@ -19,7 +19,9 @@ from runner.manifest.yaml.tree import Source, Tree
 from runner.manifest.yaml.tree_builder import build
 
 INCLUDE = "include"
-INCLUDED = ("callbacks", "environments", "gateways", "media")
+LISTS = ("notify",)
+"""The sections that are lists; the others have names."""
+INCLUDED = ("callbacks", "destinations", "environments", "gates", "gateways", "media", *LISTS)
 """The sections that an included file may have."""
 MOST_FILES = 100
 """Most files that one manifest includes, directly or not."""
@@ -70,7 +72,7 @@ class _Inclusion:
         here = marks.of(root)[2 * include : 2 * include + 2]
         for section in INCLUDED:
             if section not in root and any(section in each.root for each in self._trees):
-                root[section] = {}
+                root[section] = [] if section in LISTS else {}
                 marks.add(root[section], [])
                 marks.add(root, [*marks.of_keys(root, len(root) - 1), *here])
         if not self._lacks:  # else sections may be absent
@@ -86,7 +88,8 @@ class _Inclusion:
         for each in self._trees:
             marks.extend(each.marks)
         for section in INCLUDED:
-            self._merge(tree, section)
+            merge = self._append if section in LISTS else self._merge
+            merge(tree, section)
         return tree
 
     def _digest(self) -> str:
@@ -150,7 +153,9 @@ class _Inclusion:
             self._problems.add(Problem("R015", message, place, f"write {', '.join(INCLUDED)}"))
             return False
         for name, value in root.items():
-            if name in INCLUDED and not isinstance(value, dict):
+            if name in LISTS and not isinstance(value, list):
+                message, fix = f"`{name}` is not a list", "write a list of addresses"
+            elif name in INCLUDED and name not in LISTS and not isinstance(value, dict):
                 message, fix = f"`{name}` is not a mapping", "write names, each with its entry"
             elif name not in (*INCLUDED, INCLUDE):
                 message = f"`{name}` cannot be included"
@@ -183,6 +188,20 @@ class _Inclusion:
         tree.marks.add(own, marks)
         tree.marks.forget(own)
 
+    def _append(self, tree: Tree, section: str) -> None:
+        """Add the items of a section that is a list from all files."""
+        own = tree.root.get(section)
+        if not isinstance(own, list):
+            return
+        marks = list(tree.marks.of(own))
+        for each in self._trees:
+            found = each.root.get(section, [])
+            marks += each.marks.of(found) if found else ()
+            for item in found:
+                tree.entry_origins[id(own), str(len(own))] = each.source
+                own.append(item)
+        tree.marks.add(own, marks)
+
     @staticmethod
     def _double(
         tree: Tree, each: Tree, section: str, name: str, added: Mapping[str, Any]
@@ -190,7 +209,7 @@ class _Inclusion:
         holder = added[name][1] if name in added else tree
         first = Related(holder.key(holder.root[section], name), "first defined here")
         return Problem(
-            "R015",
+            "R001",
             f"`{name}` is defined twice in `{section}`",
             each.key(each.root[section], name),
             "delete one of them, or give it another name",

@@ -100,7 +100,7 @@ def load(
         manifest, rows = _load(tree, environment, sink, problems, overrides, offline=offline)
     found = tuple(map(readable, problems.sorted(str(path))))
     if tree is not None and tree.is_partial:  # a file that is missing may define any name
-        found = tuple(problem for problem in found if problem.code != "R001")
+        found = tuple(each for each in found if each.code != "R001" or each.related)
     for source in sources:
         found = tuple(hide_secrets(found, source))
     return Loaded(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.core.gates import QueueGate
 from runner.manifest.load import Loaded
 from runner.manifest.row_file_names import row_files_of
 from tests.manifest.rendering import load_rows, rendered
@@ -35,6 +36,102 @@ def test_all_that_is_included_is_as_if_it_were_written_here(tmp_path: Path):
     assert found.manifest is not None
     assert found.manifest.gateway.supported_codecs
     assert row_files_of(tmp_path / "m.yaml") == ["a.yaml", "b.yaml"], "a submission carries them"
+
+
+LIMITED = """
+destinations:
+  genesys://queue/*: {in_flight: 2}
+gates:
+  crm: {url: "http://127.0.0.1:9/"}
+notify:
+  - {url: {env: CHAT_A}, on: [held]}
+"""
+NOTIFYING = """
+notify:
+  - {url: {env: CHAT_B}}
+  - {url: {env: CHAT_C}, no: [held]}
+"""
+OWN = """
+destinations: {"*": {in_flight: 9}}
+notify: [{url: {env: CHAT}}]
+policy: {waves: [1, {size: 100%, gates: [crm]}]}
+"""
+
+
+def with_own(folder: Path, own: str, **files: str) -> Loaded:
+    names = ", ".join(f"{name}.yaml" for name in files)
+    (folder / "m.yaml").write_text(MANIFEST.format(include=f"[{names}]") + own)
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return load_rows(folder / "m.yaml")[0]
+
+
+@pytest.mark.parametrize("own", [OWN, ""])
+def test_limits_gates_and_messages_are_shared_too(
+    tmp_path: Path, own: str, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("CHAT", "CHAT_A", "CHAT_B"):
+        monkeypatch.setenv(name, f"json://127.0.0.1/{name}")
+    messages = NOTIFYING.replace("\n  - {url: {env: CHAT_C}, no: [held]}", "")
+    found = with_own(tmp_path, own, a=GATEWAYS + MEDIA, b=LIMITED, c=messages)
+    assert [problem.code for problem in found.problems if problem.code != "S012"] == []
+    assert found.manifest is not None
+    limits = found.manifest.destinations.limits_of("genesys://queue/billing")
+    assert limits is not None
+    assert (limits.in_flight, limits.source) == (2, f"{tmp_path / 'b.yaml'}:3")
+    assert list(found.manifest.gates) == ["crm"]
+    shown = [each.url.reveal() for each in found.manifest.notify if each.url is not None]
+    names = ["CHAT", "CHAT_A", "CHAT_B"][0 if own else 1 :]
+    assert shown == [f"json://127.0.0.1/{name}" for name in names]
+
+
+def test_a_fault_in_a_shared_list_has_its_place_there(tmp_path: Path):
+    found = with_own(tmp_path, OWN, a=GATEWAYS + MEDIA, b=LIMITED, c=NOTIFYING)
+    [problem] = [problem for problem in found.problems if problem.code == "S001"]
+    assert problem.place.file.endswith("c.yaml")
+    assert problem.place.line == 4
+
+
+def test_a_queue_gate_knows_the_file_that_it_is_written_in(tmp_path: Path):
+    """Its place is shown if no queue has that name."""
+    gate = "gates: {overflow: {queue: Billing, waiting: '< 5'}}\n"
+    own = "environments: {demo: {driver: simulator, gateway: edge, simulator: {platform: genesys-cloud}}}"
+    text = MANIFEST.replace("environments: {{demo: {{driver: simulator, gateway: edge}}}}\n", "")
+    (tmp_path / "m.yaml").write_text(text.format(include="[a.yaml, b.yaml]") + own)
+    (tmp_path / "a.yaml").write_text(GATEWAYS + MEDIA)
+    (tmp_path / "b.yaml").write_text(gate)
+    manifest = load_rows(tmp_path / "m.yaml")[0].manifest
+    assert manifest is not None
+    found = manifest.gates["overflow"]
+    assert isinstance(found, QueueGate)
+    assert found.source == f"{tmp_path / 'b.yaml'}:1"
+
+
+@pytest.mark.parametrize("text", [GATEWAYS, "gates: {crm: {command: [./a]}}\n"])
+def test_a_name_that_is_defined_twice_is_r001_and_shows_both_places(tmp_path: Path, text: str):
+    found = with_own(tmp_path, "", a=GATEWAYS + MEDIA + LIMITED, b=text, c="media: {}\n")
+    [problem] = found.problems
+    assert problem.code == "R001"
+    assert "is defined twice" in problem.message
+    assert [each.place.file[-6:] for each in problem.related] == ["a.yaml"]
+    missing = loaded(tmp_path, "[a.yaml, b.yaml, no.yaml]").problems
+    assert [each.code for each in missing] == ["R015", "R001"], "whatever else is missing"
+
+
+def test_what_is_not_a_list_cannot_be_added_to_one(tmp_path: Path):
+    found = with_own(tmp_path, OWN, a=GATEWAYS + MEDIA, b="notify: {url: {env: A}}\ngates: []\n")
+    told = rendered(found.problems)
+    assert (
+        "b.yaml:1:1: error[R015] `notify` is not a list | help: write a list of addresses" in told
+    )
+    assert "b.yaml:2:1: error[R015] `gates` is not a mapping" in told
+
+
+def test_limits_for_several_manifests_need_not_match_in_each(tmp_path: Path):
+    limits = "destinations: {'tel:+44*': {in_flight: 1}}\n"
+    assert with_own(tmp_path, "", a=GATEWAYS + MEDIA + limits).problems == ()
+    [problem] = with_own(tmp_path, limits, a=GATEWAYS + MEDIA).problems
+    assert problem.code == "R016"
 
 
 def test_a_plan_is_held_to_included_files_too(tmp_path: Path):

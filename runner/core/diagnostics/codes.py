@@ -31,7 +31,7 @@ CODES: Mapping[str, str] = {
     "S010": "a reply status whose listed meaning contradicts its fixed meaning, or that is in both lists",
     "S011": "`waves` that do not ascend",
     "S012": "a field or a value that has no effect with the chosen environment's driver",
-    "R001": "an undefined name; the nearest name is offered",
+    "R001": "an undefined name; the nearest name is offered; or a name that two files define",
     "R002": "audio and video together need more than the gateway's `max_bandwidth_kbps`, "
     "or than the `total_bandwidth_kbps` of all its transfers",
     "R003": "a codec is not among the gateway's `supported_codecs`",
@@ -47,7 +47,7 @@ CODES: Mapping[str, str] = {
     "R013": "two entries of `destinations` are limits of the same destination",
     "R014": "`while` names a figure that its destinations do not have",
     "R015": "an included file is missing, outside the manifest's folder, included twice or by itself, "
-    "or has a section or a name that it must not have",
+    "or has a section that it must not have",
     "R016": "a beginning in `destinations` matches no destination of the manifest (warning)",
     "P001": "a plan file cannot be used, or the options differ from those it was made with",
     "P002": "something has changed since the plan was made",

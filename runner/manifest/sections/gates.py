@@ -121,8 +121,8 @@ def _build(
 
 
 def _source(document: Document, name: str) -> str:
-    line = document.tree.key(document.section("gates"), name).line
-    return f"{document.tree.source.name}:{line}"
+    place = document.tree.key(document.section("gates"), name)
+    return f"{place.file}:{place.line}"
 
 
 def _bounds(written: Mapping[str, str]) -> Mapping[str, Bound]:

@@ -137,7 +137,7 @@ class Tree:
     """A document: its root value and the places of its parts.
 
     What was included has another source: `origins` by the identity of a container, `entry_origins`
-    by that of a shared section and the entry's name. `included` keeps these containers alive.
+    by that of a shared section and the entry's name or index. `included` keeps these containers alive.
     """
 
     root: Any
@@ -157,7 +157,7 @@ class Tree:
         """Return the place of a key's value, or of a sequence's item."""
         if isinstance(container, Mapping):
             return self._source(container, str(at)).place(self._mark(container, str(at), 1))
-        source = self._source(container, "")
+        source = self._source(container, str(at))
         return source.place(self.marks.flat[self.marks.start_of[id(container)] + int(at)])
 
     def line(self, items: Sequence[Any], index: int) -> int:
