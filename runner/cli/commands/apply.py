@@ -70,22 +70,19 @@ def apply(
     requests = batch.requests(manifest, environment, validate_only=validate_only)
     only_checked = validate_only or batch.without_secrets
     metrics = partial(_metrics, metrics_file, [])
-
-    def new_console() -> Console:
-        return output.console(no_progress=no_progress, max_problems=max_problems)
-
-    def run(given: RunOptions) -> None:
-        if only_checked:
-            from runner.cli.commands.plan import PlanOptions, plan_manifest
-
-            plan_manifest(new_console(), given, PlanOptions())
-        else:
-            _apply(new_console(), given, yes=yes, wait=wait, metrics=metrics)
-
+    run = _plan if only_checked else partial(_apply, yes=yes, wait=wait, metrics=metrics)
+    new_console = partial(output.console, no_progress=no_progress, max_problems=max_problems)
     if len(requests) > 1:
-        _apply_in_turn(new_console(), requests, only_checked=only_checked, run=run)
+        _apply_in_turn(new_console, requests, only_checked=only_checked, run=run)
     else:
-        run(requests[0])
+        run(new_console(), requests[0])
+
+
+def _plan(console: Console, given: RunOptions) -> None:
+    """Check a manifest for one environment, show its plan, and exit."""
+    from runner.cli.commands.plan import PlanOptions, plan_manifest
+
+    plan_manifest(console, given, PlanOptions())
 
 
 def _apply(
@@ -213,11 +210,11 @@ def _check_all(console: Console, requests: Sequence[RunOptions]) -> None:
 
 
 def _apply_in_turn(
-    console: Console,
+    new_console: Callable[[], Console],
     requests: Sequence[RunOptions],
     *,
     only_checked: bool,
-    run: Callable[[RunOptions], None],
+    run: Callable[[Console, RunOptions], None],
 ) -> None:
     """Run a manifest for several environments, each a run of its own; exit with the worst code.
 
@@ -228,6 +225,7 @@ def _apply_in_turn(
     from runner.core.errors import UsageError
     from runner.core.exit_code import worst
 
+    console = new_console()
     if console.output in ONE_DOCUMENT:
         with boundary(console, requests[0].manifest):
             raise UsageError(
@@ -240,7 +238,7 @@ def _apply_in_turn(
     codes: dict[str, int] = {}
     for name, request in zip(environments, requests, strict=True):
         try:
-            run(request)
+            run(new_console(), request)
             codes[name] = 0
         except SystemExit as ended:
             codes[name] = int(ended.code or 0)
