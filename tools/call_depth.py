@@ -68,11 +68,11 @@ def print_calls(manifest: Path) -> None:
     first: list[str] = []
     send = WebSocketTransport.send
 
-    async def recorded(self: WebSocketTransport, text: str) -> None:
+    async def recorded(self: WebSocketTransport, text: str, *rest: Any) -> None:
         if not first:
             first.extend(call for call in calls() if call)
             first.append(f"runner/gateways/websocket/transport.py: {send.__qualname__}")
-        await send(self, text)
+        await send(self, text, *rest)
 
     WebSocketTransport.send = recorded  # type: ignore[method-assign]
     asyncio.tasks.Task = TracedTask  # type: ignore[assignment, misc]
