@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,19 @@ def require_faketime() -> None:
     if os.environ.get("RUNNER_REQUIRE_ALL") == "1":
         pytest.fail("libfaketime is not installed, and RUNNER_REQUIRE_ALL=1 asks for every test")
     pytest.skip("libfaketime is not installed: no steps of a whole program's clock")
+
+
+def forget_killed() -> None:
+    """Remove what libfaketime left of processes that were killed.
+
+    It names its shared memory by the process's id and ends a process that finds its name in use: ids
+    come round again.
+    """
+    for pattern in ("faketime_shm_*", "sem.faketime_sem_*"):
+        for left in Path("/dev/shm").glob(pattern):
+            if not Path("/proc", left.name.rpartition("_")[2]).exists():
+                with suppress(OSError):  # another account's
+                    left.unlink()
 
 
 def faked(clock: Path) -> dict[str, str]:
@@ -121,6 +135,7 @@ def campaigns(
 ) -> Mapping[str, Future[Tally]]:
     """Start all of them side by side."""
     require_faketime()
+    forget_killed()
     in_a_run = {p: crew(step_often, tmp_path_factory.mktemp("in"), zygote, p) for p in IN_A_RUN}
     between = {
         offset: crew(step_between, tmp_path_factory.mktemp("between"), zygote, offset)
