@@ -156,6 +156,10 @@ def _counts_for(frame: Frame, row: TransferRecord, run: Ended, evidence: Evidenc
     return frame.destination_uri == row.destination_uri and not since
 
 
+_UNHALTED = {Code.NOT_SELECTED, Code.MOVED_ELSEWHERE_SINCE}
+"""Why rows are left by a run that nothing halted."""
+
+
 def _miscounted(evidence: Evidence) -> Iterator[str]:
     for run in evidence.runs:
         listed = evidence.listed.get(run.batch, len(evidence.interactions))
@@ -164,7 +168,7 @@ def _miscounted(evidence: Evidence) -> Iterator[str]:
         left = [
             row.key
             for row in run.rows
-            if row.outcome is Outcome.UNATTEMPTED and row.reason_code != Code.NOT_SELECTED
+            if row.outcome is Outcome.UNATTEMPTED and row.reason_code not in _UNHALTED
         ]
         if left and run.halted is None:
             yield f"run {run.run} left {left} unattempted without a reason"

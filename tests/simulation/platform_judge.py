@@ -132,6 +132,10 @@ def _misreport(evidence: PlatformEvidence, run: Ended, row: TransferRecord) -> s
     return f"moved by {done[0].message_id}"
 
 
+_UNHALTED = {Code.NOT_SELECTED, Code.MOVED_ELSEWHERE_SINCE}
+"""Why rows are left by a run that nothing halted."""
+
+
 def _miscounted(evidence: PlatformEvidence) -> Iterator[str]:
     for run in evidence.runs:
         if len(run.rows) != evidence.listed[run.run]:
@@ -139,7 +143,7 @@ def _miscounted(evidence: PlatformEvidence) -> Iterator[str]:
         left = [
             row.key
             for row in run.rows
-            if row.outcome is Outcome.UNATTEMPTED and row.reason_code != Code.NOT_SELECTED
+            if row.outcome is Outcome.UNATTEMPTED and row.reason_code not in _UNHALTED
         ]
         if left and run.halted is None:
             yield f"run {run.run} left {left} unattempted without a reason"
