@@ -29,8 +29,8 @@ BLOCK = re.compile(
     r"^( *)```(\w+)(?: title=\"([\w.-]+)\")?\n(.*?)^ *```$", re.DOTALL | re.MULTILINE
 )
 DATABASE = "postgresql://db.example.net/transfers"
-WAITS_FOR = ("control", "status")
-"""Commands that a reader gives once there is something to see or to answer."""
+WAITS_FOR = ("control", "status", "revert")
+"""Commands that a reader gives once there is something to see or to answer, or a run has ended."""
 
 pages = pytest.mark.parametrize("page", sorted(HOW_TO.glob("*.md")), ids=lambda page: page.stem)
 

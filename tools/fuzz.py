@@ -40,6 +40,7 @@ class Rows:
 
     def __init__(self) -> None:
         self._first: dict[str, int] = {}
+        self._destinations: set[str] = set()
         self._repeats: list[DuplicateRows] = []
         self._count = 0
 
@@ -51,10 +52,12 @@ class Rows:
 
     def add(self, row: TransferRow) -> None:
         """Take one row."""
+        self._destinations.add(row.destination_uri)
         self._add(row.interaction_id)
 
     def add_all(self, rows: RowColumns) -> None:
         """Take rows without faults."""
+        self._destinations.update(rows.destination_uri)
         for interaction_id in rows.interaction_id:
             self._add(interaction_id)
 
@@ -63,6 +66,10 @@ class Rows:
         if first != self._count:
             self._repeats.append(DuplicateRows("interaction", interaction_id, first, self._count))
         self._count += 1
+
+    def destinations(self) -> set[str]:
+        """Return where rows go."""
+        return self._destinations
 
     def repeats(self, limit: int) -> Sequence[DuplicateRows]:
         """Return the repeats found."""

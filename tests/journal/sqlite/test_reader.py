@@ -165,7 +165,8 @@ def test_a_doubt_that_an_earlier_run_left_is_told_with_its_run(store: Store):
     begun(store, manifest_rows(1, destination_uri=THERE), batch="other")
     record = told(store)
     assert record.outcome == "in_doubt"
-    assert (record.reason, record.earlier) == ("lost", (life.run, "night", "k0"))
+    assert record.reason == f"in doubt is the move to {HERE}: lost"
+    assert record.earlier == (life.run, "night", "k0")
     assert record.message_id == life.message_id
 
 
