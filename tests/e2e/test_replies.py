@@ -64,7 +64,7 @@ UNKNOWN = {
     "listed nowhere": [Step("accepted", effect=True)],
     "null status": [Step(raw=None, status="")],
     "status no text": [Step({"name": "transfer_initiated"}, code=429, effect=True), Step()],
-    "code no number": [Step(code="429", effect=True)],
+    "code in quotes": [Step(code="429", effect=True)],
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -84,14 +85,15 @@ def _contradiction(
 
 
 def _misfit(body: Mapping[str, Any]) -> str | None:
-    """Return which of status and code has another type of JSON than its own; None: neither has.
+    """Return why neither status nor code says what happened, though one is there; None: one does.
 
-    Null is absent. Anything else must not count as absent: what is left may mean something else.
+    Null is absent. A status that is no text must not count as absent: the code that is left may mean
+    something else. A code that is no number, beside a status, contradicts nothing.
     """
     status, code = body.get("status"), body.get("code")
     if status is not None and not isinstance(status, str):
         return _unreadable("status", status, "a text")
-    if code is not None and _whole(code) is None:
+    if status is None and code is not None and _whole(code) is None:
         return _unreadable("code", code, "a whole number")
     return None
 
@@ -105,8 +107,13 @@ def _spelt(value: object) -> str:
     return json.dumps(map_texts(value, str), ensure_ascii=False)
 
 
+_DIGITS = re.compile(r"[0-9]{1,9}")
+
+
 def _whole(code: object) -> int | None:
-    """Return a whole number, written as 429 or as 429.0: JSON has one kind of number."""
+    """Return a whole number, written as 429, 429.0 or "429"; None for anything else."""
+    if isinstance(code, str):
+        return int(code) if _DIGITS.fullmatch(code) else None
     if isinstance(code, float) and code.is_integer():
         return int(code)
     return code if isinstance(code, int) and not isinstance(code, bool) else None

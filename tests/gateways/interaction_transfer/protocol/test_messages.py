@@ -107,13 +107,13 @@ def test_a_reply_that_contradicts_itself_says_nothing(twice: str, told: str):
         ('"status":5,"code":429', "`status` is 5"),
         ('"status":["codec_negotiated"]', '`status` is ["codec_negotiated"]'),
         ('"status":true', "`status` is true"),
-        ('"status":"transfer_initiated","code":"429"', '`code` is "429"'),
-        ('"status":"transfer_rejected","code":[200]', "`code` is [200]"),
+        ('"code":[200]', "`code` is [200]"),
+        ('"code":"ERR_BUSY"', '`code` is "ERR_BUSY"'),
         ('"code":true', "`code` is true"),
         ('"code":4.5', "`code` is 4.5"),
         ('"code":1e999', "`code` is Infinity"),
         ('"code":NaN', "`code` is NaN"),
-        ('"status":"transfer_initiated","code":"429","more":1,"more":2', '`code` is "429"'),
+        ('"status":5,"code":429,"more":1,"more":2', "`status` is 5"),
     ],
 )
 def test_a_status_or_code_of_another_type_says_nothing(said: str, told: str):
@@ -132,6 +132,23 @@ def test_null_is_absent(other: str):
     reply = read_reply(f'{{"id":"a",{other}}}')
     assert isinstance(reply, Reply)
     assert reply.event is Event.LIMITED
+
+
+@pytest.mark.parametrize(
+    ("said", "event"),
+    [
+        ('"status":"transfer_initiated","code":"429"', Event.LOST),
+        ('"status":"transfer_initiated","code":"200"', Event.ACCEPTED),
+        ('"status":"transfer_rejected","code":"200"', Event.LOST),
+        ('"code":"429"', Event.LIMITED),
+        ('"status":"transfer_initiated","code":"OK"', Event.ACCEPTED),
+        ('"status":"transfer_rejected","code":["E-42"]', Event.DENIED),
+    ],
+)
+def test_a_code_says_what_its_digits_say_and_nothing_else(said: str, event: Event):
+    reply = read_reply(f'{{"id":"a",{said}}}')
+    assert isinstance(reply, Reply)
+    assert reply.event is event
 
 
 def test_an_unreadable_status_is_cut_made_harmless_and_hidden():
