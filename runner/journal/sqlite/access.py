@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -85,8 +86,7 @@ class SqliteJournal:
 
         Raises `UsageError` if there is none, `StorageError` if it is not a journal.
         """
-        if not self.path.is_file():
-            raise self._missing()
+        self._check_there()
         from runner.journal.sqlite.reader import Reader
 
         reader = Reader(self.path)
@@ -105,15 +105,22 @@ class SqliteJournal:
             return destination_of(dict(found)) is not None
         return False
 
-    def _missing(self) -> StorageError | UsageError:
-        if self.path.exists():
-            return StorageError(
+    def _check_there(self) -> None:
+        """Raise `UsageError` if there is no journal yet, `StorageError` for a folder or a device.
+
+        One look decides: the first run may make the journal at this very moment.
+        """
+        try:
+            kind = self.path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            raise UsageError(
+                f"there is no journal {self.path}: nothing was applied with it yet;"
+                " name another with --journal, or the manifest with --manifest"
+            ) from None
+        if not stat.S_ISREG(kind):
+            raise StorageError(
                 f"the journal {self.path} is not a file; name another with --journal"
             )
-        return UsageError(
-            f"there is no journal {self.path}: nothing was applied with it yet;"
-            " name another with --journal, or the manifest with --manifest"
-        )
 
     def follow(self, run: int) -> Follower:
         """Open one run of the file to be looked at again and again."""
