@@ -14,7 +14,7 @@ from runner.app.capacity import foresee_capacity
 from runner.app.run_options import RunOptions
 from runner.app.system_clock import SystemClock
 from runner.composition import opened_gateway
-from runner.core.errors import GatewayError, LookUpFailed
+from runner.core.errors import GatewayError, LookUpFailed, LookUpForbidden
 from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Manifest
@@ -22,7 +22,7 @@ from runner.core.transfer.doubt_evidence import Evidence, weigh
 from runner.core.transfer.lookup_verdict import Interaction, LookupVerdict, judge_lookup
 from runner.core.transfer.message import GatewayNote, Reply
 from runner.core.transfer.plan_decision import SENDS, Action, Decision
-from runner.core.transfer.reasons import Code
+from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.rows import PlannedRow
 from runner.ports import Clock, Doubt, Gateway, Observer, Progress, SessionLost, SessionOpened
 from runner.ports.history import History
@@ -120,6 +120,8 @@ class _PreflightRun:
         self._clock: Clock = SystemClock()
         self._found = PreflightResult()
         self._given_up: asyncio.Future[Any]
+        self._has_shown = False  # an interaction: this client may look up
+        self._forbidden: list[LookUpForbidden] = []  # until then
         self._doubts: Mapping[int, Doubt] = {}
         if history is not None:
             self._doubts = {doubt.standing.transfer_id: doubt for doubt in history.doubts(0)}
@@ -152,6 +154,8 @@ class _PreflightRun:
                 self._given_up.result()  # raises
             everything.result()
             await self._look_elsewhere(gateway)
+            if self._forbidden and not self._has_shown:
+                raise self._forbidden[0]
             sends = Counter(
                 row.destination_uri
                 for row, _ in self._staging.planned()
@@ -174,10 +178,13 @@ class _PreflightRun:
 
     async def _foresee(self, gateway: Gateway, row: PlannedRow, verdict: Decision) -> Forecast:
         try:
-            seen = await gateway.look_up(row.interaction_id)
+            seen = await self._looked_up(gateway, row.interaction_id)
         except LookUpFailed as error:
             why = f"{UNKNOWN}: {error.what}"
             return Forecast("would fail", why, Code.LOOK_UP_FAILED, sent=False)
+        except LookUpForbidden:
+            code = Code.INTERACTION_HIDDEN
+            return Forecast(_WORDS[LookupVerdict.HIDDEN], WORDS[code], code, sent=False)
         ours = frozenset[str]()
         if self._history is not None and row.lineage is not None:
             ours = self._history.message_ids(row.lineage)
@@ -206,14 +213,38 @@ class _PreflightRun:
             origin_uri=seen.destination_uri,
         )
 
+    async def _looked_up(self, gateway: Gateway, interaction_id: str) -> Interaction:
+        """Look an interaction up.
+
+        Raises `LookUpForbidden` for one that may not be seen; as a `GatewayError` for all, once so many
+        were refused and none was shown: the client lacks the right.
+        """
+        try:
+            seen = await gateway.look_up(interaction_id)
+        except LookUpForbidden as error:
+            if not self._has_shown:
+                self._forbidden.append(error)
+            if not self._has_shown and len(self._forbidden) > LOOKS_AT_ONCE:
+                raise GatewayError(
+                    environment=error.environment,
+                    url=error.url,
+                    what=error.what,
+                    check=error.check,
+                ) from error
+            raise
+        self._has_shown = True
+        return seen
+
     async def _weigh(self, gateway: Gateway, doubt: Doubt | None) -> tuple[str, Code]:
         """Return the evidence of a look-up on a doubt, as text and cause; nothing is changed."""
         if doubt is None:
             return "under way, or left by a run that died", Code.RUN_DIED
         try:
-            seen = await gateway.look_up(doubt.standing.row.interaction_id)
+            seen = await self._looked_up(gateway, doubt.standing.row.interaction_id)
         except LookUpFailed as error:
             return f"{UNKNOWN}: {error.what}", Code.LOOK_UP_FAILED
+        except LookUpForbidden:
+            return WORDS[Code.INTERACTION_HIDDEN], Code.INTERACTION_HIDDEN
         evidence, reason = weigh(
             seen,
             baseline=doubt.intent.baseline,

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.harness import HERE, Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE_BUT_MOVED, Interaction
@@ -81,3 +83,42 @@ def test_without_a_session_it_exits_4_and_leaves_a_report(gateway: Gateway, harn
     assert (report["run"]["outcome"], report["run"]["exit_code"]) == ("planned", 4)
     assert not Path(harness.folder / ".runner").exists()
     assert not gateway.frames
+
+
+FORBIDDEN = WebResponse(403, headers={"WWW-Authenticate": 'Bearer scope="interaction:view"'})
+
+
+def test_one_that_may_not_be_seen_would_be_rejected_and_the_others_are_looked_at(
+    gateway: Gateway, harness: Harness
+):
+    rows = [transfer(key=key) for key in ("fit", "hidden", "doubtful")]
+    gateway.scripts[rows[2]["interaction_id"]] = [MUTE_BUT_MOVED]
+    gateway.shows_effects = False
+    assert harness.apply(manifest(gateway, rows[2:])).code == 6
+    for row in rows[1:]:
+        gateway.look_up_answers[row["interaction_id"]] = [FORBIDDEN] * 9
+    path = harness.write(manifest(gateway, rows, preflight=True))
+    ended = harness.run("plan", path, "--preflight", "--detailed-exitcode", "--env", "foreign")
+    assert ended.code == 10, ended.err
+    report = plan_report(harness)
+    why = "the interaction may not be seen by this client"
+    assert {each["key"]: each["reason"] for each in report["transfers"]} == {
+        "fit": "would be sent: active",
+        "hidden": f"would be rejected: {why}",
+        "doubtful": f"in doubt: {why}",
+    }
+    assert report["plan"]["send"] == 1
+
+
+@pytest.mark.parametrize("number", [1, 3, 200])
+def test_where_none_may_be_seen_the_right_is_missing(
+    gateway: Gateway, harness: Harness, number: int
+):
+    rows = [transfer() for _ in range(number)]
+    for row in rows:
+        gateway.look_up_answers[row["interaction_id"]] = [FORBIDDEN] * 9
+    path = harness.write(manifest(gateway, rows, preflight=True))
+    ended = harness.run("plan", path, "--preflight", "--env", "foreign")
+    assert ended.code == 4
+    assert "look-ups are forbidden (403): the token lacks the scope interaction:view" in ended.err
+    assert len(gateway.look_ups) < 200
