@@ -21,11 +21,12 @@ from runner.core.records.run_record import (
     TimelineEventKind,
     WindowRecord,
 )
+from runner.core.transfer.lookup_verdict import LookupVerdict
 from runner.core.transfer.outcome import Outcome
 from runner.report.html import page_figures
 from runner.report.html.embedded_rows import PLAIN_LIMIT, embedded
 from runner.report.html.manifest_lines import links, shown_lines
-from runner.report.html.outcome_categories import OF_PLANS, count_categories
+from runner.report.html.outcome_categories import OF_PLANS, category_of_group, count_categories
 from runner.report.html.page_rows import packed_rows
 from runner.report.html.plots import plot_timeline
 from runner.report.html.session_timeline import session_timeline
@@ -291,6 +292,15 @@ def test_a_plan_shows_its_waves_and_whether_it_ends_within_its_window():
         ("Failures allowed", "2", "the run stops at the next one"),
         ("Window", "set", "until 2026-12-02T04:00:00+01:00"),
     ]
+
+
+@pytest.mark.parametrize(
+    "verdict", [v for v in LookupVerdict if v is not LookupVerdict.TRANSFERABLE]
+)
+def test_what_a_look_up_found_unfit_is_not_counted_as_to_send(verdict: LookupVerdict):
+    content = build_content(samples.planned())
+    found = category_of_group(content, Outcome.UNATTEMPTED, verdict.code)
+    assert not OF_PLANS[found].word.startswith("to send")
 
 
 def test_waves_are_listed_in_order_with_their_outcomes():

@@ -91,8 +91,13 @@ _UNSENT: Mapping[str, str | None] = MappingProxyType(
         Code.INTERACTION_ENDED: "these have ended: apply skips them, which counts as done",
         Code.ALREADY_THERE: "these are there already: apply skips them, which counts as done",
         Code.FOUND_CARRIED_OUT: "an earlier delivery was carried out: apply settles them",
-        Code.INTERACTION_MISSING: (
-            "fix what the reason names before you apply: these would be refused"
+        **dict.fromkeys(
+            (Code.NO_LONGER_WAITING, Code.MOVED_ON, Code.BEING_SERVED),
+            "apply skips these as they are now, and looks again when their turn comes",
+        ),
+        **dict.fromkeys(
+            (Code.INTERACTION_MISSING, Code.INTERACTION_HIDDEN, Code.DESTINATION_UNSEEN),
+            "fix what the reason names before you apply: these would be refused",
         ),
         Code.INTERACTION_STATE_UNKNOWN: (
             "look these up at the gateway before you apply: they would be refused"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runner.core.diagnostics.advice import advice
+from runner.core.transfer.lookup_verdict import LookupVerdict
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import STATUSES, Event
@@ -58,3 +59,11 @@ def test_a_doubt_is_looked_up_whatever_its_last_reply_said():
 
 def test_of_what_is_done_there_is_nothing_to_say():
     assert advice(Outcome.TRANSFERRED, None, "codec_negotiated") is None
+
+
+@pytest.mark.parametrize(
+    "verdict", [v for v in LookupVerdict if v is not LookupVerdict.TRANSFERABLE]
+)
+def test_what_a_plan_foresees_is_not_said_to_wait_for_its_turn(verdict: LookupVerdict):
+    told = advice(Outcome.UNATTEMPTED, verdict.code)
+    assert told not in {None, Outcome.UNATTEMPTED.advice}
