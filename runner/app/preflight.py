@@ -222,16 +222,14 @@ class _PreflightRun:
         try:
             seen = await gateway.look_up(interaction_id)
         except LookUpForbidden as error:
-            if not self._has_shown:
-                self._forbidden.append(error)
-            if not self._has_shown and len(self._forbidden) > LOOKS_AT_ONCE:
-                raise GatewayError(
-                    environment=error.environment,
-                    url=error.url,
-                    what=error.what,
-                    check=error.check,
-                ) from error
-            raise
+            if self._has_shown:
+                raise
+            self._forbidden.append(error)
+            if len(self._forbidden) <= LOOKS_AT_ONCE:
+                raise
+            raise GatewayError(
+                environment=error.environment, url=error.url, what=error.what, check=error.check
+            ) from error
         self._has_shown = True
         return seen
 

@@ -18,8 +18,7 @@ class CallbackFactory:
         self, callbacks: Mapping[str, Callback], *, run: str, batch: str, new_id: Callable[[], str]
     ) -> None:
         self._callbacks = callbacks
-        self._run = run
-        self._batch = batch
+        self._own = OwnRun(run, batch)
         self._new_id = new_id
 
     def about(
@@ -35,10 +34,9 @@ class CallbackFactory:
         Of another batch's transfer, `begun_by` a run of it, each callback that its row names is owed:
         that batch's own manifest says where they go, and which outcomes it wants.
         """
-        own = OwnRun(self._run, self._batch)
-        is_of_another = begun_by is not None and begun_by.batch != own.batch
-        about = begun_by if is_of_another and begun_by is not None else own
-        wanted = [name for name in row.callbacks if is_of_another or self._wants(name, outcome)]
+        is_own = begun_by is None or begun_by.batch == self._own.batch
+        about = self._own if begun_by is None or is_own else begun_by
+        wanted = [name for name in row.callbacks if not is_own or self._wants(name, outcome)]
         if not wanted:
             return ()
         body = json.dumps(

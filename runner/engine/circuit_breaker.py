@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from runner.core.errors import LookUpFailed, LookUpUnanswered
 from runner.core.exit_code import ExitCode
 from runner.core.pacing.circuit_breaker import (
     Breaker,
@@ -118,12 +119,20 @@ class LookUpCircuit(CircuitBreaker):
             self._waiting -= 1
 
     @contextmanager
-    def looking(self) -> Iterator[None]:
-        """Count a look-up that was admitted: while the circuit is open, it is the only probe."""
-        is_probe = self.is_open
+    def looking(self, *, is_admitted: bool = True) -> Iterator[None]:
+        """Count a look-up; one that was admitted while the circuit is open is the only probe.
+
+        One that fails otherwise than by an outage was answered.
+        """
+        is_probe = is_admitted and self.is_open
         self._probes += is_probe
         try:
             yield
+        except LookUpUnanswered:
+            raise
+        except LookUpFailed:
+            self.answered()
+            raise
         finally:
             self._probes -= is_probe
 

@@ -151,13 +151,7 @@ class PreDeliveryCheck:
         if self.must_look(row) and not await self._circuit.admits():
             return None
         with self._circuit.looking():
-            try:
-                seen = await self._stop_signal.unless_set(self._gateway.look_up(row.interaction_id))
-            except LookUpUnanswered:
-                raise
-            except LookUpFailed:
-                self._circuit.answered()
-                raise
+            seen = await self._stop_signal.unless_set(self._gateway.look_up(row.interaction_id))
         if seen is not None:
             self._circuit.showed()
         return seen

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
 
 from runner.core.errors import GatewayError, LookUpFailed, LookUpForbidden, LookUpUnanswered
 from runner.core.exit_code import ExitCode
@@ -299,7 +298,7 @@ class Reconciler:
         """
         look_up = self._gateway.look_up(interaction_id)
         try:
-            with self._circuit.looking() if is_left else nullcontext():
+            with self._circuit.looking(is_admitted=is_left):
                 seen = await self._stop_signal.unless_set(look_up)
         except LookUpForbidden as error:  # whether others are, their look-ups show
             refusal = WORDS[Code.INTERACTION_HIDDEN]
@@ -307,9 +306,6 @@ class Reconciler:
         except LookUpUnanswered as error:
             if is_left:
                 self._circuit.unanswered(error.tries)
-            raise
-        except LookUpFailed:
-            self._circuit.answered()
             raise
         if seen is not None:
             self._circuit.showed()

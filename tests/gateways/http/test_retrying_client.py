@@ -97,7 +97,7 @@ def test_after_a_stall_the_rate_is_kept():
     assert rest.fullest_second() <= 20 + 1
 
 
-def test_a_limit_that_is_hit_holds_for_whoever_waits_for_a_slot():
+def test_a_limit_that_is_hit_holds_for_what_waits_for_a_slot():
     async def limited(nth: int) -> httpx.Response | None:
         await asyncio.sleep(1)
         return httpx.Response(429, headers={"Retry-After": "30"}) if nth == 1 else None

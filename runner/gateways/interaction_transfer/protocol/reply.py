@@ -87,7 +87,7 @@ def _contradiction(
 def _misfit(body: Mapping[str, Any]) -> str | None:
     """Return why neither status nor code says what happened, though one is there; None: one does.
 
-    Null is absent. A status that is no text must not count as absent: the code that is left may mean
+    Null is absent. A status that is not a text must not count as absent: the code beside it may mean
     something else. A code that is no number, beside a status, contradicts nothing.
     """
     status, code = body.get("status"), body.get("code")
