@@ -61,7 +61,8 @@ class GenesysRest:
     """The platform's REST API.
 
     `environment` must have endpoints and credentials. `paused` is called with every wait that the
-    platform asks for. `transport` replaces the network, for tests.
+    platform asks for. `leaves_within_s` bounds, by the loop's clock, how long a command waits for its
+    token and its connection. `transport` replaces the network, for tests.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class GenesysRest:
         paused: Callable[[float, str], None],
         *,
         context: SSLContext | None = None,
+        leaves_within_s: float = STALE_S,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         if (endpoints := environment.endpoints) is None:
@@ -97,6 +99,7 @@ class GenesysRest:
             body_limit=BODY_LIMIT,
         )
         self._clock = clock
+        self._leaves_within_s = leaves_within_s
 
     @classmethod
     def connected(cls, connection: Connection) -> GenesysRest:
@@ -198,7 +201,7 @@ class GenesysRest:
 
     async def _token(self) -> Token:
         try:
-            async with asyncio.timeout(STALE_S):  # the renewal itself goes on
+            async with asyncio.timeout(self._leaves_within_s):  # the renewal itself goes on
                 return await self.tokens.current()
         except TimeoutError as error:
             raise NotSent("not sent: there was no token in time") from error
@@ -216,7 +219,7 @@ class GenesysRest:
             exchange(self.client, "POST", url, headers, content=content, trace=departure.trace)
         )
         try:
-            await asyncio.wait({posting}, timeout=STALE_S)
+            await asyncio.wait({posting}, timeout=self._leaves_within_s)
             if not posting.done() and departure.is_certain:  # still on its way to a connection
                 posting.cancel()
                 await asyncio.wait({posting})

@@ -28,6 +28,7 @@ async def rest_to(
     server: VendorServer,
     clock: QuickClock | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
+    leaves_within_s: float = 60.0,  # of real time: the machine may stand still for a second
     **changes: Any,
 ) -> AsyncIterator[GenesysRest]:
     policy = RetryPolicy(attempts=4, base_s=1.0, cap_s=30.0)
@@ -37,6 +38,7 @@ async def rest_to(
         clock or QuickClock(),
         lambda: 0.5,
         lambda _wait_s, _why: None,
+        leaves_within_s=leaves_within_s,
         transport=transport,
     )
     try:
@@ -158,7 +160,7 @@ def test_a_connection_that_hangs_is_given_up_for_certain_before_the_first_byte_a
 ):
     async def scenario() -> None:
         clock, nowhere = QuickClock(), VendorServer(port=8443)
-        async with rest_to(nowhere, clock, Hanging(writes=writes)) as rest:
+        async with rest_to(nowhere, clock, Hanging(writes=writes), leaves_within_s=1.0) as rest:
             with pytest.raises(outcome):
                 await commanded(rest, clock)
 
