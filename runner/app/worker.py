@@ -97,7 +97,8 @@ class Worker:
         self._after_look = after_look
         self._lanes: Mapping[str, Lane] = {}
         self._jobs: dict[int, _Job] = {}
-        self._not_before: dict[int, float] = {}
+        # By whether it was cancelled: that order is followed at once, whatever was put off before.
+        self._not_before: dict[tuple[int, bool], float] = {}
         self._stop = Event()
         self._is_enlisted = False
         self._is_lost = False
@@ -169,12 +170,12 @@ class Worker:
             lane = self._lanes.get(each.environment)
             if lane is None or lane in busy or (each.lane not in {None, lane.name}):
                 continue
-            if not each.is_due:
+            if not (each.is_due or each.is_cancelled):
                 if each.is_begun:
                     busy.add(lane)
                 continue
             busy.add(lane)  # of those that wait, the first has its turn
-            if time.monotonic() < self._not_before.get(each.id, 0.0):
+            if time.monotonic() < self._not_before.get((each.id, each.is_cancelled), 0.0):
                 continue
             if len(self._jobs) >= self._config.at_once or not self._fleet.may_take(lane):
                 continue
@@ -205,6 +206,8 @@ class Worker:
             job.error = error
 
     def _apply(self, job: _Job, files: Mapping[str, bytes], journal: SubmissionJournal) -> ExitCode:
+        if job.submission.is_cancelled:
+            _end_cancelled(journal, job)
         given = options_from(job.submission.options)
         with TemporaryDirectory(prefix="runner-submission-") as folder, Staging() as staging:
             request = SubmittedRun(
@@ -244,7 +247,7 @@ class Worker:
                     "run of a submission ended", submission=number, code=job.code
                 )
                 if job.code in {ExitCode.STORAGE, ExitCode.LOCKED}:
-                    self._not_before[number] = time.monotonic() + AGAIN_S
+                    self._delay(job.submission, AGAIN_S)
 
     def _failed(self, submission: Submission, error: Exception) -> None:
         if isinstance(error, SubmissionOver | Locked):
@@ -267,10 +270,13 @@ class Worker:
 
     def _put_off(self, submission: Submission, seconds: float, why: str) -> None:
         """Try a submission again later; `status --fleet` shows why."""
-        self._not_before[submission.id] = time.monotonic() + seconds
+        self._delay(submission, seconds)
         self._observer.warned("submission put off", submission=submission.id, why=why)
         with suppress(StorageError):  # the log has it
             self._fleet.note(submission.id, why)
+
+    def _delay(self, submission: Submission, seconds: float) -> None:
+        self._not_before[submission.id, submission.is_cancelled] = time.monotonic() + seconds
 
     def _refuse(self, submission: Submission, code: ExitCode, why: str) -> None:
         """End a submission of which nothing was sent; one that has begun is tried again later."""
@@ -282,6 +288,17 @@ class Worker:
             self._put_off(submission, LATER_S, why)
             return
         self._observer.warned("submission refused", submission=submission.id, why=why)
+
+
+def _end_cancelled(journal: SubmissionJournal, job: _Job) -> None:
+    """End a submission that was cancelled between two runs, as the owner of its lane may.
+
+    Its files are not read: it may have been cancelled because they are refused by now. Raises
+    `SubmissionOver`, and `Locked` if another process has the lane.
+    """
+    with journal.lock() as lock:
+        lock.acquire(0.0)
+        lock.open_store(environment=job.submission.environment, origin=job.lane.origin).close()
 
 
 def _hold(journal: SubmissionJournal, selection: Selection, staging: Staging) -> BatchSoFar | None:

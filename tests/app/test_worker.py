@@ -219,6 +219,25 @@ def test_what_is_cancelled_ends_and_sends_nothing_more(site: Site):
     assert site.look(waiting).run is None
 
 
+def test_a_cancelled_one_that_no_worker_can_read_any_more_keeps_its_lane_from_nobody(site: Site):
+    content = site.manifest(60, limits={"rate": "20/s", "in_flight": 4})
+    first = site.start(content, "w1")
+    number = site.submit(content)
+    site.once(lambda: len(site.gateway.effects) >= 5)
+    first.stop()
+    site.once(lambda: not site.workers[0][1].is_alive())
+    sent = len(site.gateway.effects)
+    changed = json.loads(json.dumps(content))
+    changed["gateways"]["edge"]["delivery"] = {"dedupes": "1h"}
+    site.start(changed, "w2")
+    assert "its gateway differs" in site.once(lambda: site.look(number).explanation)
+    behind = site.submit(changed | {"name": "behind"}, only=("i-59",))
+    cancel_submission(site.journal, number)
+    assert site.ended(number).state is SubmissionState.CANCELLED
+    assert site.ended(behind).exit_code == 0
+    assert len(site.gateway.effects) == sent + 1
+
+
 def test_a_drained_worker_hands_over_and_takes_nothing_more(site: Site):
     content = site.manifest(60, limits={"rate": "20/s", "in_flight": 4})
     drained = site.start(content, "w1")
