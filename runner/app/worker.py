@@ -291,7 +291,7 @@ class Worker:
 
 
 def _end_cancelled(journal: SubmissionJournal, job: _Job) -> None:
-    """End a submission that was cancelled between two runs, as the owner of its lane may.
+    """End a submission that was cancelled after its worker had died, as the owner of its lane may.
 
     Its files are not read: it may have been cancelled because they are refused by now. Raises
     `SubmissionOver`, and `Locked` if another process has the lane.

@@ -219,13 +219,18 @@ def test_what_is_cancelled_ends_and_sends_nothing_more(site: Site):
     assert site.look(waiting).run is None
 
 
-def test_a_cancelled_one_that_no_worker_can_read_any_more_keeps_its_lane_from_nobody(site: Site):
+@pytest.mark.parametrize("state", [SubmissionState.WAITING, SubmissionState.RUNNING])
+def test_a_cancelled_one_that_no_worker_can_read_any_more_keeps_its_lane_from_nobody(
+    site: Site, state: SubmissionState
+):
+    """Its last run handed it over, or died."""
     content = site.manifest(60, limits={"rate": "20/s", "in_flight": 4})
     first = site.start(content, "w1")
     number = site.submit(content)
     site.once(lambda: len(site.gateway.effects) >= 5)
     first.stop()
     site.once(lambda: not site.workers[0][1].is_alive())
+    execute(str(site.journal), f"UPDATE runner.submissions SET state = '{state}', worker = 'w1'")
     sent = len(site.gateway.effects)
     changed = json.loads(json.dumps(content))
     changed["gateways"]["edge"]["delivery"] = {"dedupes": "1h"}

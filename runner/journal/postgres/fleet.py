@@ -67,10 +67,10 @@ _LAST = (
 _CANCEL = (
     "UPDATE runner.submissions SET cancel = clock_timestamp() WHERE id = %(id)s AND cancel IS NULL"
 )
-# Of which no run has chosen rows: a run that has would be followed, and its transfers looked up.
+# Those that no run carries now. What a run carries, or did when it died, its lane's owner ends.
 _CANCELLED = (
     "UPDATE runner.submissions SET state = 'cancelled', ended_at = clock_timestamp()"
-    " WHERE state = 'waiting' AND cancel IS NOT NULL AND first_run IS NULL"
+    " WHERE state = 'waiting' AND cancel IS NOT NULL"
 )
 _REFUSE = (
     "UPDATE runner.submissions SET state = 'ended', exit_code = %(code)s,"
