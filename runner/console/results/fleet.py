@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from runner.console.results.status import RunStatus, hold_steps, hold_to_json
@@ -25,10 +25,9 @@ def render_fleet(state: FleetState, held: Mapping[int, RunStatus], *, color: boo
     del color
     lines = ["lanes:", *(_lane(each) for each in state.lanes)]
     lines += ["workers:", *(_worker(each) for each in state.workers)]
-    known = {name for each in state.workers if each.is_seen for name in each.environments}
     lines.append("submissions:")
     for each in state.submissions:
-        lines.append(_submission(each, known, state.submissions))
+        lines.append(_submission(each, state))
         lines += _holds(held[each.id]) if each.id in held else ()
     return "".join(f"{visible(line)}\n" for line in lines)
 
@@ -56,26 +55,37 @@ def _holds(run: RunStatus) -> Iterator[str]:
         yield f"    {step.text}: {step.command}"
 
 
-def _submission(each: Submission, known: set[str], others: Sequence[Submission]) -> str:
+def _submission(each: Submission, state: FleetState) -> str:
     parts = [f"  {each.id} {each.batch} ({each.environment}): {each.state}"]
     if each.is_cancelled and not each.state.is_over:
         parts.append("to be cancelled")
-    if each.state is SubmissionState.RUNNING:
-        parts.append(f"by worker {each.worker}, run {each.run or 'not planned yet'}")
-    if each.state is SubmissionState.WAITING:
-        if not each.is_due and each.not_before is not None:
-            parts.append(f"from {each.not_before} on")
-        elif each.environment not in known:
-            parts.append("no worker that is up has its environment")
-        elif each.is_begun:
-            parts.append("begun, to be carried on")
-        elif ahead := [o for o in others if o.id != each.id and _is_ahead(o, each)]:
-            parts.append(f"waits for its turn, after submission {ahead[-1].id}")
+    parts += _course(each, state)
     if each.exit_code is not None:
         parts.append(f"exit code {each.exit_code}, {each.ended_at}")
     if each.explanation:
         parts.append(each.explanation)
     return "; ".join([*parts, f"by {each.submitted_by}, {each.submitted_at}"])
+
+
+def _course(each: Submission, state: FleetState) -> Iterator[str]:
+    """Yield who carries a submission that is not over, or what it waits for."""
+    up = [worker for worker in state.workers if worker.is_seen]
+    has_worker = any(each.environment in worker.environments for worker in up)
+    is_carried = each.worker in {worker.name for worker in up}
+    if each.state is SubmissionState.RUNNING:
+        yield f"by worker {each.worker}, run {each.run or 'not planned yet'}"
+        if not is_carried and has_worker:
+            yield f"{each.worker} is not seen: another worker goes on once its lease has run out"
+    if each.state is SubmissionState.WAITING and not each.is_due and each.not_before is not None:
+        yield f"from {each.not_before} on"
+    elif not (each.state.is_over or has_worker):
+        yield "no worker that is up has its environment: start one"
+    elif each.state is SubmissionState.WAITING and each.is_begun:
+        yield "begun, to be carried on"
+    elif each.state is SubmissionState.WAITING:
+        ahead = [o for o in state.submissions if o.id != each.id and _is_ahead(o, each)]
+        if ahead:
+            yield f"waits for its turn, after submission {ahead[-1].id}"
 
 
 def _is_ahead(other: Submission, each: Submission) -> bool:
