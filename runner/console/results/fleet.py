@@ -70,7 +70,7 @@ def _submission(each: Submission, state: FleetState) -> str:
 def _course(each: Submission, state: FleetState) -> Iterator[str]:
     """Yield who carries a submission that is not over, or what it waits for."""
     up = [worker for worker in state.workers if worker.is_seen]
-    has_worker = any(each.environment in worker.environments for worker in up)
+    has_worker = any(each.environment in one.environments for one in up if not one.is_drained)
     is_carried = each.worker in {worker.name for worker in up}
     if each.state is SubmissionState.RUNNING:
         yield f"by worker {each.worker}, run {each.run or 'not planned yet'}"
@@ -79,7 +79,7 @@ def _course(each: Submission, state: FleetState) -> Iterator[str]:
     if each.state is SubmissionState.WAITING and not each.is_due and each.not_before is not None:
         yield f"from {each.not_before} on"
     elif not (each.state.is_over or has_worker):
-        yield "no worker that is up has its environment: start one"
+        yield "no worker that is up, and not drained, has its environment: start one"
     elif each.state is SubmissionState.WAITING and each.is_begun:
         yield "begun, to be carried on"
     elif each.state is SubmissionState.WAITING:

@@ -29,7 +29,8 @@ def worker(name: str, *environments: str, is_seen: bool = True) -> WorkerState:
 
 W1 = worker("w1", "eu")
 GONE = replace(W1, is_seen=False)
-NOBODY = "no worker that is up has its environment: start one"
+DRAINED = replace(W1, is_drained=True)
+NOBODY = "no worker that is up, and not drained, has its environment: start one"
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,8 @@ NOBODY = "no worker that is up has its environment: start one"
         (replace(CARRIED, is_cancelled=True), [W1], "running; to be cancelled; by worker w1"),
         (BATCH, [W1], "waiting; by ann"),
         (BATCH, [GONE], f"waiting; {NOBODY}; by ann"),
+        (BATCH, [DRAINED], f"waiting; {NOBODY}; by ann"),
+        (BATCH, [DRAINED, worker("w2", "eu")], "waiting; by ann"),
         (replace(BATCH, is_begun=True), [W1], "waiting; begun, to be carried on; by ann"),
         (replace(BATCH, is_due=False, not_before=AT), [], f"waiting; from {AT} on; by ann"),
         (
