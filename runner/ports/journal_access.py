@@ -178,7 +178,10 @@ class JournalAccess(Protocol):
         """
 
     def exists(self) -> bool:
-        """Return whether the journal has been made."""
+        """Return whether the journal has been made.
+
+        Raises `StorageError`, or `OSError` for a file, where that cannot be known.
+        """
 
     def is_reachable(self) -> bool:
         """Return whether the journal exists where this process can open it."""

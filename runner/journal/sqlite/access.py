@@ -58,8 +58,16 @@ class SqliteJournal:
         return self
 
     def exists(self) -> bool:
-        """Return whether the file exists."""
-        return self.path.exists()
+        """Return whether the file exists. Raises `OSError` where that cannot be seen.
+
+        Not by `Path.exists`: from Python 3.14 on it takes a folder without permission for a file
+        that is not there, and the plan of a batch that was moved would say that nobody was.
+        """
+        try:
+            self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
 
     def is_reachable(self) -> bool:
         """Return whether it is a file in folders that may be entered, with a history of its own."""

@@ -45,3 +45,12 @@ def test_a_file_in_the_place_of_a_folder_has_no_journal(tmp_path: Path):
     journal = SqliteJournal(located(tmp_path / "file" / "j.db"))
     with pytest.raises(UsageError, match="there is no journal"), journal.open_history():
         pass
+
+
+def test_what_cannot_be_looked_at_does_not_count_as_a_journal_that_is_not_there(tmp_path: Path):
+    """Its plan would say that nobody was moved yet."""
+    (tmp_path / "a.db").symlink_to("b.db")
+    (tmp_path / "b.db").symlink_to("a.db")
+    with pytest.raises(OSError, match="symbolic links"):
+        SqliteJournal(located(tmp_path / "a.db")).exists()
+    assert not SqliteJournal(located(tmp_path / "c.db")).exists()

@@ -17,9 +17,25 @@ from tests.journal.builders import begun, located, manifest_rows, opened
 NOBODY = 65534
 
 
-@pytest.mark.skipif(
+pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="only root can act as another account"
 )
+
+
+def test_who_may_not_enter_the_folder_is_not_told_that_there_is_no_journal(tmp_path: Path):
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o700)
+    opened(folder / "journal.db").close()
+
+    def attempt() -> None:
+        ctypes.CDLL(None).setfsuid(NOBODY)
+        with pytest.raises(PermissionError):
+            SqliteJournal(located(folder / "journal.db")).exists()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(attempt).result()
+
+
 def test_who_may_read_the_file_alone_is_told_that_it_is_a_matter_of_rights(
     tmp_path: Path,
 ):
