@@ -9,6 +9,7 @@ all batches.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -20,9 +21,13 @@ from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Manifest
 from runner.core.next_steps import shell_line, status
 from runner.journals import journal_at
+from runner.manifest.regular_file import open_regular
 from runner.ports.history import EventSource
 from runner.ports.journal_access import GatewayEntry, JournalAccess, JournalStore, KnownHistory
 from runner.report.safe_folder import WITNESS, open_folder
+
+LARGEST_BYTES = 1 << 20
+"""Of a file that a run left."""
 
 
 @frozen
@@ -291,13 +296,43 @@ def _is_without_transfers(known: KnownHistory) -> bool:
 
 
 def _checkpoints(folder: Path) -> Iterator[Checkpoint]:
-    for path in folder.glob(f"*/{WITNESS}"):
-        if path.parent.is_symlink():
-            continue  # `latest`
+    """Yield what the runs of a batch's report folder saw; `latest`, a link, is none of them.
+
+    Raises `StorageError` where that cannot be known.
+    """
+    for name in _runs_in(folder):
+        path = folder / name / WITNESS
         try:
-            yield Checkpoint(**json.loads(path.read_text(encoding="utf-8")))
+            with open_regular(path) as stream:
+                yield _read(stream.read(LARGEST_BYTES))
+        except FileNotFoundError:
+            continue  # the folder of a plan
         except (OSError, ValueError, TypeError) as error:
-            raise StorageError(
-                f"{path} cannot be read ({error}), so it is unknown whether the journal is whole;"
-                " remove the file if its run does not matter, or apply with --new-history"
-            ) from error
+            raise _unknown(path, error, "remove the file if its run does not matter") from error
+
+
+def _runs_in(folder: Path) -> list[str]:
+    """Return the names of a folder's folders. Not by `glob`, which leaves out what it cannot read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(each.name for each in entries if each.is_dir(follow_symlinks=False))
+    except (FileNotFoundError, NotADirectoryError):  # a file: the report's check tells of it
+        return []
+    except OSError as error:
+        raise _unknown(folder, error, "make it readable") from error
+
+
+def _read(text: bytes) -> Checkpoint:
+    """Return the checkpoint in a file. Raises `ValueError`, `TypeError`."""
+    found = Checkpoint(**json.loads(text))
+    texts = (found.run, found.environment, found.journal, found.lineage, found.head, found.adoption)
+    if not isinstance(found.seq, int) or not all(isinstance(each, str) for each in texts):
+        raise ValueError("a field is not of its kind")
+    return found
+
+
+def _unknown(path: Path, error: Exception, fix: str) -> StorageError:
+    return StorageError(
+        f"{path} cannot be read ({error}), so it is unknown whether the journal is whole;"
+        f" {fix}, or apply with --new-history"
+    )

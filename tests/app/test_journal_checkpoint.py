@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,4 +144,36 @@ def test_a_registered_journal_that_moved_nobody_gives_way_to_the_batchs_own(host
         host.entry.write(
             KnownHistory("wss://gw", str(path), store.lineage_id, "run-2", store.seq, store.head)
         )
+    host.check(Chain(NO_PROVENANCE, {HEAD}))
+
+
+def as_link_to_itself(batch: Path) -> None:
+    (batch / "run-1" / "journal.json").unlink()
+    (batch / "run-1").rmdir()
+    batch.rmdir()
+    batch.symlink_to(batch.name)
+
+
+def as_pipe(batch: Path) -> None:
+    (batch / "run-1" / "journal.json").unlink()
+    os.mkfifo(batch / "run-1" / "journal.json")
+
+
+def with_text(batch: Path) -> None:
+    path = batch / "run-1" / "journal.json"
+    path.write_text(path.read_text().replace('"seq": 9', '"seq": "9"'))
+
+
+@pytest.mark.parametrize("spoil", [as_link_to_itself, as_pipe, with_text])
+def test_what_cannot_be_read_is_no_run_that_left_nothing(host: Host, spoil: Callable[[Path], None]):
+    host.saw()
+    spoil(host.folder / "reports" / "night")
+    with pytest.raises(StorageError, match="it is unknown whether the journal is whole"):
+        host.check(Chain(NO_PROVENANCE, {HEAD}))
+
+
+def test_a_folder_without_a_runs_word_is_passed_over(host: Host):
+    host.saw()
+    (host.folder / "reports" / "night" / "plan-1").mkdir()
+    (host.folder / "reports" / "night" / "latest").symlink_to("run-1")
     host.check(Chain(NO_PROVENANCE, {HEAD}))
