@@ -44,7 +44,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
 # The tests start the program hundreds of times: compile it once, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
-PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+PYTHON ?= $(shell for python in python3 python3.15 python3.14 python3.13 python3.12 python3.11 python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo "$$python" && break; done)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
