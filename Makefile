@@ -102,7 +102,7 @@ unit: $(VENV)/dev.stamp
 # wait: more workers would only load them more often.
 core-coverage: WORKERS = 2
 core-coverage: $(VENV)/dev.stamp
-	COVERAGE_CORE=ctrace COVERAGE_FILE=.coverage.core $(PYTEST) tests/core --cov=runner/core \
+	COVERAGE_CORE=ctrace COVERAGE_FILE=.coverage-core $(PYTEST) tests/core --cov=runner/core \
 		--cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 # One file for each worker: the trials in a file run concurrently already, and mostly wait. They begin
