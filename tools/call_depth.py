@@ -29,8 +29,8 @@ class TracedTask(asyncio.Task[Any]):
     """A task that knows the calls that led to its creation."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.creation = calls()  # first: a task may begin at once, and create others
         super().__init__(*args, **kwargs)
-        self.creation = calls()
 
 
 def calls() -> list[str]:
