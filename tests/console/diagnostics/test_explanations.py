@@ -23,6 +23,7 @@ from runner.core.diagnostics.codes import CODES
 from runner.manifest.yaml.source import MAX_BYTES
 from tests.e2e.harness import PATIENCE_S
 from tests.manifest.rendering import load_rows
+from tests.signatures.openssh import needs_openssh
 from tools.rules import DOCUMENT
 
 SECTIONS = {
@@ -38,7 +39,11 @@ SECTIONS = {
     "  - {interaction_id: call-1, destination_uri: genesys://queue/billing}\n",
 }
 DECLARED = [each for each in explanations().values() if not each.wrong.startswith("$")]
-TYPED = [each for each in explanations().values() if each.wrong.startswith("$")]
+TYPED = [
+    pytest.param(each, marks=[needs_openssh] if "ssh-keygen" in each.right else [])
+    for each in explanations().values()
+    if each.wrong.startswith("$")
+]
 
 
 def completed(explanation: Explanation, example: str) -> str:
