@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.harness import PATIENCE_S, ROOT, environment
+from tests.manifest.libyaml import named
 
 INVALID = ROOT / "tests" / "manifests" / "invalid"
 EXPECTED = Path(__file__).parent / "diagnostics"
@@ -63,7 +64,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, st
     }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", named(NAMES))
 def test_a_wrong_manifest_is_answered_as_expected(
     name: str, answers: dict[str, tuple[int, str, str]]
 ):

@@ -16,6 +16,7 @@ from runner.manifest.schema.check import validator
 from runner.manifest.yaml.source import read_source
 from runner.manifest.yaml.tree_builder import build
 from runner.schemas_lookup import schema
+from tests.manifest.libyaml import named
 from tests.manifest.rendering import load_rows, rendered
 
 MANIFESTS = Path("tests/manifests")
@@ -34,8 +35,9 @@ def test_a_valid_manifest_loads_without_a_word(path: Path):
     assert loaded.rows == len(rows)
 
 
-@pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
-def test_an_invalid_manifest_fails_with_the_lines_beside_it(path: Path):
+@pytest.mark.parametrize("name", named([path.stem for path in INVALID]))
+def test_an_invalid_manifest_fails_with_the_lines_beside_it(name: str):
+    path = MANIFESTS / "invalid" / f"{name}.yaml"
     loaded, _ = load_rows(path)
     expected = path.with_suffix(".expected")
     if REWRITE:

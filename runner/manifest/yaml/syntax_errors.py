@@ -1,4 +1,4 @@
-"""Turns libyaml's errors into plain messages with fixes."""
+"""Turns the parser's errors into plain messages with fixes: libyaml's, and those of PyYAML's own."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def syntax_problem(error: yaml.YAMLError, source: Source) -> Problem:
     if not isinstance(error, MarkedYAMLError):
         return Problem("Y005", f"not YAML: {error}", Place(source.name, 1, 1), _DEFAULT_FIX)
     mark, begin = error.problem_mark or error.context_mark, error.context_mark
-    words = _words(error.problem or error.context or "the text cannot be read")
+    words = _words(_as_libyaml(error))
     if words.begins and begin is not None:
         mark = begin  # more helpful than where the parser stopped
     place = _place(mark, source) if mark is not None else Place(source.name, 1, 1)
@@ -148,6 +148,14 @@ def syntax_problem(error: yaml.YAMLError, source: Source) -> Problem:
         related = (Related(_place(begin, source), note),)
     message, fix = (text.replace("{}", found) for text in (words.message, words.fix))
     return Problem("Y005", f"not YAML: {message}", place, fix, related=related)
+
+
+def _as_libyaml(error: MarkedYAMLError) -> str:
+    """Return what libyaml says where PyYAML's own parser says it otherwise."""
+    text = str(error.problem or error.context or "the text cannot be read")
+    if text.startswith("expected <block end>") and "block collection" in (error.context or ""):
+        return "did not find expected '-' indicator"
+    return text.replace("expected the node content", "did not find expected node content")
 
 
 def _words(text: str) -> _Words:

@@ -163,7 +163,7 @@ class _Builder:
             self._problem(
                 "Y004", "a lone surrogate, which is half a character", mark, "write the whole one"
             )
-            value = ""
+            value = _SURROGATE.sub("\ufffd", event.value)
         if event.anchor is not None:
             self._anchors[event.anchor] = (value, 1, 0)
         self._put(value, mark, 1, 0)

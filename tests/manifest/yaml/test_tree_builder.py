@@ -15,6 +15,7 @@ from runner.manifest.yaml.pure_parser import PureParser
 from runner.manifest.yaml.source import MAX_BYTES, read_source
 from runner.manifest.yaml.tree import Source, Tree
 from runner.manifest.yaml.tree_builder import build
+from tests.manifest.libyaml import needs_libyaml
 
 
 def read(text: str) -> tuple[Tree | None, list[str]]:
@@ -118,10 +119,23 @@ def test_a_manifest_that_cannot_be_read_is_a_problem(tmp_path: Path, name: str):
     assert [p.code for p in problems.sorted("")] == ["Y001"]
 
 
-@pytest.mark.parametrize("written", [r"a\ud800b", r"a\ud83d\ude00", r"\U00110000"])
-def test_an_escape_that_is_not_a_character_is_reported_in_plain_words(written: str):
+@needs_libyaml
+@pytest.mark.parametrize("written", [r"a\ud800b", r"a\ud83d\ude00"])
+def test_half_of_a_pair_is_told_from_a_character_by_its_place(written: str):
+    assert_no_character(written, None)
+
+
+@pytest.mark.parametrize("parser", [None, PureParser])
+@pytest.mark.parametrize("written", [r"\U00110000", r"a\UFFFFFFFFb"])
+def test_an_escape_that_is_not_a_character_is_reported_in_plain_words(
+    written: str, parser: type[PureParser] | None
+):
+    assert_no_character(written, parser)
+
+
+def assert_no_character(written: str, parser: type[PureParser] | None) -> None:
     problems = Collector()
-    assert build(Source("m.yaml", f'a: "{written}"\n', ""), problems) is None
+    assert build(Source("m.yaml", f'a: "{written}"\n', ""), problems, parser) is None
     (problem,) = problems.sorted("m.yaml")
     assert (problem.code, problem.place.line) == ("Y005", 1)
     assert "this escape is not a character" in problem.message
