@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
 from runner.app import apply as use_case
@@ -46,6 +45,9 @@ POLL_S = 0.25
 
 AGAIN_S, LATER_S = 2.0, 60.0
 """How soon this worker tries a submission again: after a failure of the journal, and after a refusal."""
+
+FOLDER = "submission"
+"""Of a submission's files, beside its rows: both go when its run ends, and after a kill too."""
 
 MOST_TOLD = 5
 """Problems of a manifest that a refusal names."""
@@ -209,9 +211,9 @@ class Worker:
         if job.submission.is_cancelled:
             _end_cancelled(journal, job)
         given = options_from(job.submission.options)
-        with TemporaryDirectory(prefix="runner-submission-") as folder, Staging() as staging:
+        with Staging() as staging:
             request = SubmittedRun(
-                manifest=_write_files(Path(folder), files, job.submission.manifest),
+                manifest=_write_files(staging.make_folder(FOLDER), files, job.submission.manifest),
                 report_dir=self._config.report_dir,
                 own=self._config.own,
                 environment=job.submission.environment,

@@ -46,6 +46,13 @@ class Scratch:
             self._connection = sqlite3.connect(self.path, isolation_level=None)
             self._connection.executescript(_UNSAFE + tables)
 
+    def make_folder(self, name: str) -> Path:
+        """Return a new folder for files that go with the database, after a kill too."""
+        folder = self.path.with_name(f"{_FILE}-{name}")
+        with self._working():
+            folder.mkdir(mode=0o700)
+        return folder
+
     def __enter__(self) -> Self:
         return self
 

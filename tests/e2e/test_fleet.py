@@ -303,8 +303,8 @@ def test_what_a_submissions_run_offers_works_in_any_terminal(
         worker.communicate()
     assert report.run["manifest"]["path"] == "batch7.yaml"
     page = (report.folder / "report.html").read_text("utf-8")
-    assert "runner-submission-" not in page + json.dumps(report.json) + json.dumps(latest)
-    assert "runner-submission-" not in "".join(said)
+    assert "scratch.db-submission" not in page + json.dumps(report.json) + json.dumps(latest)
+    assert "scratch.db-submission" not in "".join(said)
     assert "password" not in "".join(said)
 
 
@@ -345,7 +345,7 @@ def test_the_undo_of_a_submissions_run_is_submitted_too(gateway: Gateway, harnes
         refused = harness.run("revert", "latest", "--out", "undo.yaml")
         assert refused.code == 2
         assert "say with --manifest where it is now" in " ".join(refused.err.split())
-        assert "runner-submission-" not in refused.err
+        assert "scratch.db-submission" not in refused.err
         to = ("--manifest", "batch.yaml", "--out", "undo.yaml", "--output", "json")
         written = harness.run("revert", "latest", *to)
         assert written.code == 0, written.err

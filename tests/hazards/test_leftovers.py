@@ -28,6 +28,7 @@ def test_the_next_run_removes_what_a_killed_one_left(gateway: Gateway, harness: 
         touched(journal / "foreign.db.01234567.new"),
         touched(journal / "foreign.db.01234567.new-journal"),
         touched(temporary / "runner-abcd_123" / "scratch.db"),
+        touched(temporary / "runner-abcd_123" / "scratch.db-submission" / "rows" / "a.csv"),
     ]
     link = batch / f".latest.{HEX}.tmp"
     link.symlink_to("x")
