@@ -46,7 +46,7 @@ from tests.simulation.journal import SimulatedJournal
 from tests.simulation.life import Life
 from tests.simulation.network import Dialling, Place, RestSide
 from tests.simulation.operator_commands import Operator
-from tests.simulation.simulation import RUN, SimulatedClock, named
+from tests.simulation.simulation import RUN, SimulatedClock, tasks_of
 from tests.simulation.sockets import SocketDialling, SocketServer
 
 CALLBACKS = {"crm": Callback("crm", "https://crm.example/hook")}
@@ -234,8 +234,7 @@ class Process:
         raise Crashed(f"run {self.life.number} cannot be taken apart: {self._tasks()}")
 
     def _tasks(self) -> list[asyncio.Task[Any]]:
-        mine = named(self.life.number)
-        return [task for task in asyncio.all_tasks() if task.get_name() == mine]
+        return tasks_of(self.life.number)
 
     async def _apply(
         self, batch: str, staging: Staging, selection: Selection, plan: Plan | None

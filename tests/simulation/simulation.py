@@ -23,13 +23,22 @@ RUN: contextvars.ContextVar[int] = contextvars.ContextVar("RUN", default=0)
 Action = Callable[[], None]
 
 
-def named(run: int) -> str:
-    """Return the name that every task of a run bears."""
-    return f"run {run}"
+class RunTask(asyncio.Task[Any]):
+    """A task that knows the run whose code created it; Python 3.13 takes any name of ours away."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.run = RUN.get()  # first: a task may begin at once
+        super().__init__(*args, **kwargs)
+
+
+def tasks_of(run: int) -> list[asyncio.Task[Any]]:
+    """Return the tasks of a run that are not done."""
+    tasks = asyncio.all_tasks()
+    return [task for task in tasks if isinstance(task, RunTask) and task.run == run]
 
 
 def _create(loop: Any, work: Any, **more: Any) -> asyncio.Task[Any]:
-    return asyncio.Task(work, loop=loop, **(more | {"name": named(RUN.get())}))
+    return RunTask(work, loop=loop, **more)
 
 
 class SimulatedLoop(VirtualLoop):
@@ -54,7 +63,7 @@ class Simulation:
         self.story: list[str] | None = None  # every line of the trace, for whoever replays a seed
         self.complaints: list[str] = []  # of the loop: exceptions that nobody took
         self.stalled_s = 0.0  # for how long processes were stopped, all in all
-        self._dead: set[str] = set()  # names of the tasks of killed runs
+        self._dead: set[int] = set()  # runs that were killed
         self._trace = hashlib.sha256()
         self._agenda: list[tuple[float, int, Action]] = []
         self._order = count()
@@ -86,12 +95,12 @@ class Simulation:
 
     def forget_tasks(self, run: int) -> None:
         """Heed no more what a killed run's tasks left undone."""
-        self._dead.add(named(run))
+        self._dead.add(run)
 
     def complain(self, context: dict[str, Any]) -> None:
         """Remember what the loop complains about."""
         task = context.get("future") or context.get("task")
-        if not (isinstance(task, asyncio.Task) and task.get_name() in self._dead):
+        if not (isinstance(task, RunTask) and task.run in self._dead):
             self.complaints.append(f"{context.get('message')}: {context.get('exception')!r}")
 
     def after(self, wait_s: float, action: Action) -> None:
