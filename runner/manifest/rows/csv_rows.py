@@ -79,6 +79,10 @@ class CsvRows:
         """See `RowSource`."""
         return None if field in self._indexes else self._header
 
+    def column(self, field: str) -> str | None:
+        """See `RowSource`."""
+        return self._columns.names.get(field, field) if field in self._indexes else None
+
     def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
         """See `RowSource`; reads the file once more."""
         places: dict[int, Place] = {}

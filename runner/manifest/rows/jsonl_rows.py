@@ -195,6 +195,10 @@ class JsonRows:
         """See `RowSource`."""
         return None
 
+    def column(self, field: str) -> str | None:
+        """See `RowSource`; a field that `columns` does not name may be absent."""
+        return self._columns.names.get(field)
+
     def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
         """See `RowSource`; reads the file once more."""
         places: dict[int, Place] = {}

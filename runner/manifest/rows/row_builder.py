@@ -17,6 +17,7 @@ from runner.manifest.reference_resolver import LocatedValue, ReferenceResolver
 from runner.manifest.rows.missing_fields import MissingField
 from runner.manifest.rows.row_sources import INVALID, Block, RowSource, Values
 from runner.manifest.schema.check import Document
+from runner.manifest.value_text import flow_yaml, truncate
 
 _Chosen = tuple[Sequence[tuple[MediaMatrix, ...]], Sequence[tuple[str, ...]]]
 """Media and callbacks of a block's rows."""
@@ -37,9 +38,12 @@ class RowBuilder:
         *,
         names: bool,
         uncertain: Collection[str] = (),
+        has_own_destination: bool = True,
     ) -> None:
         self._source = source
         self._uncertain = uncertain  # fields that rows might have if their entry were valid
+        # Whether the source's entry itself says where rows without a destination go.
+        self._has_own_destination = has_own_destination
         self._names = names  # destinations may name queues and users instead of ids
         self._references = references
         self._document = document
@@ -49,7 +53,7 @@ class RowBuilder:
         self._destination = self._shared_destination()
         self._sound: set[str] = set()  # destinations of blocks, which are checked once
         self._reported: set[str] = set()  # fields whose absence is reported for the whole file
-        self._missing_destination = MissingField(problems)  # in a file without columns
+        self._missing_destination = MissingField(problems)
 
     def row(self, line: int, values: Values) -> TransferRow | None:
         """Return the row and add its problems.
@@ -98,7 +102,9 @@ class RowBuilder:
         """Return a block's destinations; None: one may be missing or faulty."""
         named = set(column or ())
         given = {uri for uri in named if uri}
-        if self._destination is None and (column is None or given != named):
+        if (self._destination is None or self._column() is not None) and (
+            column is None or given != named
+        ):
             return None
         if len(self._sound) > _MOST_KNOWN:
             self._sound.clear()
@@ -132,7 +138,12 @@ class RowBuilder:
 
     def end(self) -> None:
         """Add the problems that were held back until the last row."""
-        self._missing_destination.end(None if self._missing_destination.seen else _in_every_row)
+        instead = None if self._missing_destination.seen else _in_every_row
+        if self._column() is not None and "destination_uri" in self._source.shared:
+            if not self._source.blank_is_absent:
+                return  # that no row has a field which `columns` names is reported already
+            instead = None
+        self._missing_destination.end(instead)
 
     def selected(self, line: int, values: Values) -> TransferRow | None:
         """Return the common values of a selection's rows as a row, or None after adding problems."""
@@ -150,9 +161,7 @@ class RowBuilder:
             self._check(finding, "expected_destination_uri")
         matrices = self._cached(self._matrices, self._find_matrices, (media, fallback))
         names = self._cached(self._callbacks, self._find_callbacks, (callbacks,))
-        uri = destination or self._destination
-        if not uri:
-            self._no_destination(destination)
+        uri = destination or self._fallback(destination)
         if destination is INVALID or expected is INVALID:
             return None
         if self._problems.found != faults or matrices is None or names is None or not uri:
@@ -186,9 +195,32 @@ class RowBuilder:
         self._problems.add(Problem(finding.code, finding.message, given.where(), finding.help))
         return None
 
-    def _no_destination(self, written: str | None) -> None:
-        if not self._is_given(written) and "destination_uri" not in self._source.shared:
+    def _column(self) -> str | None:
+        """Return the column in which each row must say where it goes; None: there is none.
+
+        An entry's own `destination_uri` says where its rows with an empty cell go. That of `defaults`
+        is for other rows: a cell that was left empty must not move somebody to a shared queue.
+        """
+        return None if self._has_own_destination else self._source.column("destination_uri")
+
+    def _fallback(self, written: str | None) -> str | None:
+        """Return where a row without a destination goes; None: its problem is reported."""
+        if self._is_given(written):
+            return None
+        if "destination_uri" not in self._source.shared:
             self._missing("destination_uri", "genesys://queue/ID")
+            return None
+        if (column := self._column()) is None:
+            return self._destination
+        shared = self._source.shared["destination_uri"].value
+        message = f"the row has no destination: its `{truncate(column)}` is empty"
+        fix = (
+            "fill it in; if all such rows are to go to the destination of `defaults`, write"
+            f" `destination_uri: {truncate(flow_yaml(shared))}` in the `from` entry too"
+        )
+        place = self._source.where("destination_uri")
+        self._missing_destination.add(Problem("R009", message, place, fix))
+        return None
 
     def _missing(self, field: str, such_as: str) -> None:
         uncertain = field in self._uncertain or self._document.is_uncertain("defaults", field)

@@ -77,6 +77,9 @@ class RowSource(Protocol):
     def header(self, field: str) -> Place | None:
         """Return where the columns are named, if no row of the file can have `field`."""
 
+    def column(self, field: str) -> str | None:
+        """Return the name by which the file has `field` in every row; None: it need not."""
+
     def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
         """Return the place of one field in each wanted row; rows are given by position."""
 
@@ -148,6 +151,10 @@ class InlineRows:
         return self.document.tree.key(self._item, next(iter(self._item)))
 
     def header(self, _field: str) -> Place | None:
+        """See `RowSource`."""
+        return None
+
+    def column(self, _field: str) -> str | None:
         """See `RowSource`."""
         return None
 

@@ -75,13 +75,14 @@ class TransferReader:
         self._sources: list[tuple[int, RowSource]] = []  # with the number of its first row
         self._must_have_rows: dict[int, Place] = {}  # by source: the place of its `from`
         self._uncertain: dict[int, frozenset[str]] = {}  # by source: its entry's faulty fields
+        self._takes_defaults: set[int] = set()  # files whose entry has no destination of its own
         self._positions = array("Q")  # of each row in its source, eight bytes each
 
     def read(self) -> None:
         """Add every row with valid ids to the sink, and every problem to the collector."""
         for source in self._find_sources():
             self._sources.append((self.rows, source))
-            builder = self._builder(source, self._uncertain.get(id(source), frozenset()))
+            builder = self._builder(source)
             before, faults = self.rows, self._problems.found
             for position, line, values in source.rows(partial(self._take, builder)):
                 row = builder.row(line, values)
@@ -148,7 +149,7 @@ class TransferReader:
             fix = "check how the file was made; if it may be empty, add `allow_empty: true` here"
             self._problems.add(Problem("R009", message, place, fix))
 
-    def _builder(self, source: RowSource, uncertain: Collection[str] = ()) -> RowBuilder:
+    def _builder(self, source: RowSource) -> RowBuilder:
         names = self._driver.can_select
         return RowBuilder(
             source,
@@ -156,7 +157,8 @@ class TransferReader:
             self._document,
             self._problems,
             names=names,
-            uncertain=uncertain,
+            uncertain=self._uncertain.get(id(source), ()),
+            has_own_destination=id(source) not in self._takes_defaults,
         )
 
     def _find_sources(self) -> Iterator[RowSource]:
@@ -200,6 +202,8 @@ class TransferReader:
             source = JsonRows(written, file, columns, shared, self._problems)
         uncertain = self._document.invalid_fields.get(id(item), frozenset())
         self._uncertain[id(source)] = uncertain
+        if "destination_uri" not in item:
+            self._takes_defaults.add(id(source))
         if not item.get("allow_empty", False) and "allow_empty" not in uncertain:
             self._must_have_rows[id(source)] = place
         return source
