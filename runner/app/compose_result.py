@@ -66,4 +66,5 @@ def result_of(
         started_at=source.run.started_at,
         finished_at=source.run.finished_at,
         progress=source.progress(),
+        undelivered=source.undelivered,
     )

@@ -20,6 +20,7 @@ from runner.core.exit_code import ExitCode
 from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import RunArguments, Step
 from runner.core.records.run_record import RunRecord
+from runner.core.records.undelivered import count_owed
 from runner.core.transfer.outcome import Outcome
 from runner.journals import journal_at
 from runner.ports.fleet import FleetState, SubmissionState
@@ -45,7 +46,13 @@ def status_of(location: JournalLocation, run_id: str | None = None) -> JournalSt
         lines = lines_of(journal, history, seen)
         if run_id is not None:
             lines = [_with_doubts(history, seen[0], lines[0])]
-        steps = _steps(seen, lines, str(journal.location), one=run_id is not None)
+        lines = _with_callbacks(history, seen, lines, one=run_id is not None)
+        where = str(journal.location)
+        steps = (
+            _steps_of_several(seen, lines, where)
+            if run_id is None
+            else _steps_of_one(seen[0].record, lines[0], where)
+        )
         return JournalStatus(
             journal.address,
             history.environment,
@@ -90,22 +97,24 @@ def lines_of(
     ]
 
 
-def _steps(
-    seen: Sequence[JournalledRun], lines: Sequence[RunStatus], journal: str, *, one: bool
+def _steps_of_several(
+    seen: Sequence[JournalledRun], lines: Sequence[RunStatus], journal: str
 ) -> Iterator[Step]:
-    """Yield the next steps for doubts, and for one run that died or left something."""
-    if not one:
-        found = next((line for line in lines if line.counts.get(Outcome.IN_DOUBT)), None)
-        if found is not None:
-            yield Step("see what is in doubt", next_steps.status(journal, found.id))
-        return
-    line, record = lines[0], seen[0].record
+    """Yield the next steps for doubts, and for callbacks that are owed."""
+    found = next((line for line in lines if line.counts.get(Outcome.IN_DOUBT)), None)
+    if found is not None:
+        yield Step("see what is in doubt", next_steps.status(journal, found.id))
+    for run, line in zip(seen, lines, strict=True):
+        if count_owed(line.undelivered) and line.state is not RunState.RUNNING:
+            yield _deliver(run.record)
+
+
+def _steps_of_one(record: RunRecord, line: RunStatus, journal: str) -> Iterator[Step]:
+    """Yield the next steps for one run that died or left something."""
     if line.state is RunState.RUNNING:
         yield from hold_steps(line.holds, journal)
         return
-    given = RunArguments.of(record)
-    folder = given.commands_folder
-    where = "" if folder in {None, str(Path.cwd())} else f", in the folder {folder}"
+    given, where = RunArguments.of(record), _where(record)
     if line.counts.get(Outcome.IN_DOUBT) or line.state is RunState.DIED:
         yield next_steps.go_on(given, f"{{again}}{where}; it looks at the gateway first")
     elif _is_left(line):
@@ -114,10 +123,23 @@ def _steps(
             f"when the cause is removed, {{again}}{where}; it sends only what has not been carried"
             " out",
         )
+    elif count_owed(line.undelivered):
+        yield _deliver(record)
     elif record.others_in_doubt:
         yield Step("see which runs left what is in doubt", next_steps.status(journal))
     if line.doubts:
         yield from next_steps.settle(journal, record.id, line.doubts[0].key)
+
+
+def _deliver(record: RunRecord) -> Step:
+    again = f"{{again}}{_where(record)}; it delivers the callbacks that are owed, and moves nobody twice"
+    return next_steps.go_on(RunArguments.of(record), again)
+
+
+def _where(record: RunRecord) -> str:
+    """Return in which folder a run's commands work, unless that is this one."""
+    folder = RunArguments.of(record).commands_folder
+    return "" if folder in {None, str(Path.cwd())} else f", in the folder {folder}"
 
 
 def _is_left(line: RunStatus) -> bool:
@@ -166,6 +188,19 @@ def _line(run: JournalledRun, holder: Holder | None) -> RunStatus:
         environment=record.environment,
         report=f"{RunArguments.of(record).report_dir}/{record.batch}/{record.id}",
     )
+
+
+def _with_callbacks(
+    history: History, seen: Sequence[JournalledRun], lines: Sequence[RunStatus], *, one: bool
+) -> list[RunStatus]:
+    """Add what receivers of callbacks were not told; of several runs, to each batch's newest."""
+    if not one and not history.callbacks_owed():
+        return list(lines)
+    newest = {run.record.batch: run.no for run in reversed(seen)}.values()
+    return [
+        replace(line, undelivered=history.undelivered(run.no)) if run.no in newest else line
+        for run, line in zip(seen, lines, strict=True)
+    ]
 
 
 def _with_doubts(history: History, run: JournalledRun, line: RunStatus) -> RunStatus:

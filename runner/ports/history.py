@@ -10,6 +10,7 @@ from runner.core.frozen import frozen
 from runner.core.pacing.batch_so_far import EarlierRuns
 from runner.core.pacing.pace_left import PaceLeft
 from runner.core.records.run_record import AuditEntry, ReportSource, RunRecord
+from runner.core.records.undelivered import Undelivered
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import Claim
 from runner.core.transfer.rows import PlannedRow
@@ -239,6 +240,9 @@ class History(ClaimSource, EventSource, Protocol):
 
     def callbacks_owed(self) -> int:
         """Return how many callbacks are owed, of whatever run."""
+
+    def undelivered(self, run: int) -> Sequence[Undelivered]:
+        """Return what a run, and earlier ones of its batch, owe to callbacks, and what it gave up."""
 
     # The audit chain
 

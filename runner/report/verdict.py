@@ -11,6 +11,7 @@ from runner.core.frozen import frozen
 from runner.core.next_steps import RunArguments, Step
 from runner.core.number_text import counted, duration, was_or_were
 from runner.core.records.run_record import UNFINISHED, RunRecord
+from runner.core.records.undelivered import count_owed, undelivered_text
 from runner.core.timestamps import clock_time, seconds_between
 from runner.core.transfer.outcome import BY_URGENCY, Outcome
 from runner.core.transfer.reasons import Code
@@ -61,8 +62,18 @@ def verdict_of(content: Content) -> RunVerdict:
     return RunVerdict(
         _tone(content),
         _headline(content),
-        _meaning(content),
+        f"{_meaning(content)}{_untold(content)}",
         tuple(_steps(content, counts[Outcome.IN_DOUBT])),
+    )
+
+
+def _untold(content: Content) -> str:
+    """Return what was not told to the receivers of callbacks, as sentences."""
+    if not (undelivered := content.source.undelivered):
+        return ""
+    each = "; ".join(callback.text for callback in undelivered)
+    return f" {undelivered_text(undelivered)}: {each}.".removeprefix(
+        "" if _meaning(content) else " "
     )
 
 
@@ -156,6 +167,7 @@ def _steps(content: Content, doubts: int) -> Iterator[Step]:
     if doubts and content.source.run.outcome != UNFINISHED:
         yield from _doubt_steps(content)
     yield from _NEXT.get(content.source.run.outcome, _nothing)(content)
+    yield from _tell(content)
 
 
 def _doubt_steps(content: Content) -> Iterator[Step]:
@@ -177,8 +189,25 @@ def _doubt_steps(content: Content) -> Iterator[Step]:
     yield Step(f"If {was_not.text}, so that the next apply sends it:", was_not.argv)
 
 
-def _nothing(_content: Content) -> Iterator[Step]:
-    yield Step("Nothing is left to do.")
+def _nothing(content: Content) -> Iterator[Step]:
+    """Yield that nothing is left to do, unless callbacks were not delivered."""
+    if count_owed(content.source.undelivered):
+        yield _go_on(
+            content,
+            "See to it that the callbacks can be delivered, and {again}: it delivers those that are"
+            " owed, and moves nobody twice",
+        )
+    elif not content.source.undelivered:
+        yield Step("Nothing is left to do.")
+
+
+def _tell(content: Content) -> Iterator[Step]:
+    """Yield what a person does about callbacks that no run tries again."""
+    if given_up := [each.callback for each in content.source.undelivered if each.given_up]:
+        yield Step(
+            f"Tell the receiver of {' and '.join(given_up)} what it was not told: no run tries again what"
+            " was given up. Correct its address before the next batch."
+        )
 
 
 def _fix(content: Content) -> Iterator[Step]:

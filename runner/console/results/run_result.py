@@ -13,6 +13,7 @@ from runner.core.frozen import frozen
 from runner.core.next_steps import RunArguments, Step
 from runner.core.records.batch_progress import BatchProgress
 from runner.core.records.run_record import Figures, PlanFigures
+from runner.core.records.undelivered import Undelivered
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import PlannedMove
 
@@ -64,6 +65,7 @@ class RunResult:
     started_at: str | None = None  # RFC 3339
     finished_at: str | None = None
     progress: BatchProgress | None = None  # None: a plan, or its batch's first run
+    undelivered: Sequence[Undelivered] = ()  # what receivers of callbacks were not told
 
     @property
     def total(self) -> int:
@@ -98,11 +100,18 @@ def result_to_json(result: RunResult) -> str:
         "plan": None if plan is None else _plan(plan),
         **({} if plan is None else _moves(result, plan)),
         **({} if result.progress is None else {"progress": asdict(result.progress)}),
+        **undelivered_to_json(result.undelivered),
         "report": result.report,
         "duration_s": round(result.duration_s, 3),
         "next_steps": [step.to_json() for step in result.steps],
     }
     return document("apply" if plan is None else "plan", fields)
+
+
+def undelivered_to_json(undelivered: Sequence[Undelivered]) -> dict[str, Any]:
+    """Return the field with the callbacks that were not delivered; nothing where there are none."""
+    rows = [{**each._asdict(), "reason": redact(each.reason or "") or None} for each in undelivered]
+    return {"undelivered": rows} if rows else {}
 
 
 def _group(group: Group) -> dict[str, Any]:

@@ -25,8 +25,10 @@ from runner.console.terminal_text import Paint, folded, shorten_apart, visible
 from runner.core import next_steps
 from runner.core.diagnostics.advice import advice
 from runner.core.exit_code import ExitCode
+from runner.core.next_steps import Step
 from runner.core.number_text import counted, duration, was_or_were
 from runner.core.records.batch_progress import done_so_far, previous_run, since_previous
+from runner.core.records.undelivered import undelivered_text
 from runner.core.transfer.outcome import BY_URGENCY, Outcome, outcome_words
 from runner.core.transfer.reasons import Code
 
@@ -57,6 +59,7 @@ def render_result(
         _progress(result, paint),
         planned_moves(result, paint),
         _groups(result.groups, paint),
+        _untold(result, paint),
         _next(result, paint),
     ):
         if texts := list(section):
@@ -81,7 +84,8 @@ def verdict(result: RunResult) -> str:
     lost = sum(number for outcome, number in result.counts.items() if outcome.is_failure)
     match result.exit_code:
         case ExitCode.OK:
-            return _well(result)
+            untold = f"; {undelivered_text(result.undelivered)}" if result.undelivered else ""
+            return f"{_well(result)}{untold}"
         case ExitCode.FAILURES:
             others = f"; {result.not_selected:,} not selected" if result.not_selected else ""
             return f"failures: {lost:,} of {total} {was_or_were(lost)} rejected or failed{others}"
@@ -198,6 +202,13 @@ def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:
         yield f"  … and {counted(len(rest_groups), 'more reason')} for {transfers}: see the report"
 
 
+def _untold(result: RunResult, paint: Paint) -> Iterator[str]:
+    """Yield the callbacks that were not delivered."""
+    if result.undelivered:
+        yield paint.bold("callbacks not delivered")
+    yield from (f"  {visible(redact(each.text))}" for each in result.undelivered)
+
+
 def _next(result: RunResult, paint: Paint) -> Iterator[str]:
     """Yield advice on each outcome that needs action, and the commands."""
     counts = {
@@ -209,7 +220,8 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
     if result.exit_code is ExitCode.IN_DOUBT:
         counts[Outcome.IN_DOUBT] = max(1, counts.get(Outcome.IN_DOUBT, 0))
     todo = [o for o in BY_URGENCY if o.advice is not None and counts.get(o, 0) > 0]
-    if todo or (result.plan is not None and any(step.argv for step in result.steps)):
+    told = _callback_steps(result)
+    if todo or told or (result.plan is not None and any(step.argv for step in result.steps)):
         yield paint.bold("what to do next")
     for outcome in todo:
         for text in [DOUBT] if outcome is Outcome.IN_DOUBT else _advice(outcome, result.groups):
@@ -221,10 +233,23 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
             )
         if outcome is Outcome.IN_DOUBT:
             yield from _doubt_steps(result)
+    yield from _steps(told)
     if result.plan is not None:
         yield from plan_steps(result)
     elif todo and Outcome.IN_DOUBT not in todo and result.given is not None:
         yield f"    {next_steps.shell_line(next_steps.apply(result.given))}"
+
+
+def _steps(steps: Sequence[Step]) -> Iterator[str]:
+    for step in steps:
+        yield from wrap(step.text, TEXT_WIDTH, initial_indent="  ", subsequent_indent="    ")
+        yield from () if step.command is None else (f"    {step.command}",)
+
+
+def _callback_steps(result: RunResult) -> Sequence[Step]:
+    """Return what to do about callbacks where nothing else is left to do."""
+    is_done = result.plan is None and result.exit_code is ExitCode.OK
+    return result.steps if result.undelivered and is_done else ()
 
 
 def _doubt_steps(result: RunResult) -> Iterator[str]:

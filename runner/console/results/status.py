@@ -9,6 +9,7 @@ from typing import Any
 from runner.console.live.progress_text import outcome_counts
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
+from runner.console.results.run_result import undelivered_to_json
 from runner.console.terminal_text import Paint, shorten, shorten_apart, visible
 from runner.core import next_steps
 from runner.core.control import CommandName
@@ -16,6 +17,7 @@ from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
 from runner.core.next_steps import Step
 from runner.core.number_text import counted
+from runner.core.records.undelivered import Undelivered
 from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import Outcome, outcome_named, outcome_words
 from runner.ports.history import Hold
@@ -70,6 +72,7 @@ class RunStatus:
     journal: str | None = None  # its own, where several are shown together
     doubts: Sequence[DoubtStatus] = ()
     more_doubts: int = 0  # that were not read
+    undelivered: Sequence[Undelivered] = ()  # what receivers of callbacks were not told
 
 
 @frozen
@@ -119,7 +122,8 @@ def render_status(status: JournalStatus, *, one: bool, color: bool = False) -> s
             "",
             f"{counted(status.doubts, 'transfer')} in doubt or under way",
         ]
-        lines += _steps(status.steps)
+    if not one and status.steps:
+        lines += [*([] if status.doubts else [""]), *_steps(status.steps)]
     return "\n".join(lines) + "\n"
 
 
@@ -155,6 +159,9 @@ def _run_lines(run: RunStatus, paint: Paint) -> Iterator[str]:
     yield f"  {', '.join(_figures(run)) or 'no transfers'}"
     if run.explanation:
         yield f"  {shorten(redact(run.explanation), REASON_LIMIT)}"
+    for callback in run.undelivered:
+        text = redact(f"callback {callback.text}")
+        yield f"  {paint.yellow(shorten(text, REASON_LIMIT))}"
     for hold in run.holds:
         yield f"  {paint.yellow(shorten(redact(str(hold)), HOLD_LIMIT))}"
     if run.state is RunState.DIED:
@@ -219,6 +226,7 @@ def _run(run: RunStatus) -> dict[str, Any]:
         "counts": {outcome.value: run.counts.get(outcome, 0) for outcome in Outcome},
         "in_flight": run.in_flight,
         "not_selected": run.not_selected,
+        **undelivered_to_json(run.undelivered),
         "report": run.report,
         "duration_s": _duration_s(run),
     }

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 from runner.core.frozen import frozen
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.records.batch_progress import BatchProgress
+from runner.core.records.undelivered import Undelivered
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import WORDS, Code, Earlier
 
@@ -399,3 +400,5 @@ class ReportSource:
     decisions: tuple[DecisionRecord, ...] = ()
     gates: tuple[GateRecord, ...] = ()
     progress: Callable[[], BatchProgress | None] = lambda: None  # None: its batch's first run
+    # What the run, and earlier ones of its batch, still owe to callbacks, and what it gave up.
+    undelivered: Sequence[Undelivered] = ()

@@ -158,6 +158,17 @@ OUTBOX = (
     " AND state = 'pending' AND no > %(after)s ORDER BY no LIMIT %(limit)s"
 )
 OWED = "SELECT count(*) FROM runner.outbox WHERE lane = %(lane)s AND state = 'pending'"
+UNDELIVERED = (
+    "SELECT callback, count(*) FILTER (WHERE state = 'pending'),"
+    " count(*) FILTER (WHERE state = 'failed'), (array_agg(reason ORDER BY no DESC))[1] FROM ("
+    " SELECT o.no, o.callback, o.state, o.reason FROM runner.outbox o"
+    " JOIN runner.runs r ON r.lane = o.lane AND r.no = o.run"
+    " JOIN runner.runs this ON this.lane = o.lane AND this.no = %(run)s AND this.batch = r.batch"
+    " WHERE o.lane = %(lane)s AND o.state = 'pending' AND o.run <= %(run)s"
+    " UNION ALL SELECT no, callback, state, reason FROM runner.outbox"
+    " WHERE lane = %(lane)s AND run = %(run)s AND state = 'failed'"
+    ") x GROUP BY callback ORDER BY callback"
+)
 LAST_TRANSFER = "SELECT coalesce(max(id), 0) FROM runner.transfers WHERE lane = %(lane)s"
 LAST_EVENT = "SELECT seq, hash FROM runner.events WHERE lane = %(lane)s ORDER BY seq DESC LIMIT 1"
 HAS_EVENT = (

@@ -19,6 +19,7 @@ from runner.core.pacing.pace_left import LATEST_EVENTS, PaceLeft, pace_left
 from runner.core.records.audit_chain import GENESIS
 from runner.core.records.row_codec import PLANNED_ROW
 from runner.core.records.run_record import NOT_KEPT, AuditEntry, ReportSource, RunRecord
+from runner.core.records.undelivered import Undelivered
 from runner.core.transfer.canonical_form import canonical_interaction, same_destination
 from runner.core.transfer.plan_decision import Claim
 from runner.core.transfer.rows import PlannedRow
@@ -160,6 +161,7 @@ class Reader:
             decisions=decisions,
             gates=gates,
             progress=cache(lambda: progress_of(url, lane, run)),
+            undelivered=self.undelivered(run),
         )
 
     # Transfers
@@ -317,6 +319,10 @@ class Reader:
     def callbacks_owed(self) -> int:
         """Return how many callbacks are pending, of whatever run."""
         return int(self._rows(sql.OWED)[0][0])
+
+    def undelivered(self, run: int) -> Sequence[Undelivered]:
+        """See `History`."""
+        return [Undelivered(*row) for row in self._rows(sql.UNDELIVERED, run=run)]
 
     # The audit chain
 

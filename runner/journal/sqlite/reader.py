@@ -16,6 +16,7 @@ from runner.core.pacing.pace_left import LATEST_EVENTS, PaceLeft, pace_left
 from runner.core.records.audit_chain import GENESIS
 from runner.core.records.row_codec import PLANNED_ROW
 from runner.core.records.run_record import NOT_KEPT, AuditEntry, ReportSource, RunRecord
+from runner.core.records.undelivered import Undelivered
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.plan_decision import Claim
 from runner.core.transfer.rows import PlannedRow
@@ -67,6 +68,14 @@ _COUNTS = (
     " LEFT JOIN transfers t ON t.run = r.run AND t.n = r.n"
     " LEFT JOIN transfers c ON c.id = r.claim"
     " WHERE r.run = ? GROUP BY 1, 2, 3, 4, 5"
+)
+# The newest reason is that of the row with the largest number.
+_UNDELIVERED = (
+    "SELECT callback, sum(state = 'pending'), sum(state = 'failed'), reason FROM ("
+    " SELECT o.no, o.callback, o.state, o.reason FROM outbox o JOIN runs r ON r.no = o.run"
+    " WHERE o.state = 'pending' AND o.run <= ?1 AND r.batch = (SELECT batch FROM runs WHERE no = ?1)"
+    " UNION ALL SELECT no, callback, state, reason FROM outbox WHERE run = ?1 AND state = 'failed'"
+    ") GROUP BY callback HAVING max(no) ORDER BY callback"
 )
 # Transfers that a run's rows stand for: its own, and those of earlier runs that they claim.
 _OF_RUN = (
@@ -432,6 +441,10 @@ class Reader:
             ).fetchone()
         return int(owed)
 
+    def undelivered(self, run: int) -> Sequence[Undelivered]:
+        """See `History`."""
+        return [Undelivered(*row) for row in self._rows(_UNDELIVERED, run)]
+
     def report_source(self, run: int, explanation: str | None = None) -> ReportSource:
         """Return everything that a run's report is rendered from, streaming.
 
@@ -460,6 +473,7 @@ class Reader:
             decisions=decisions,
             gates=gates,
             progress=cache(lambda: progress_of(self.path, run)),
+            undelivered=self.undelivered(run),
         )
 
     def _meta(self) -> Mapping[str, str]:

@@ -54,6 +54,8 @@ def render_json(content: Content, put: Callable[[str], object]) -> None:
         write(f'"plan": {_block(figures)},\n')
     if (progress := source.progress()) is not None:
         write(f'"progress": {_block(asdict(progress))},\n')
+    if source.undelivered:
+        write(f'"undelivered": {_block([each._asdict() for each in source.undelivered])},\n')
     if source.decisions:
         write(f'"decisions": {_block([asdict(each) for each in source.decisions])},\n')
     if source.gates:

@@ -8,6 +8,7 @@ from runner.core.errors import Locked, StorageError, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.pacing.pace_left import FULL_PACE, HoldOff, PaceLeft, Slowdown
 from runner.core.records.run_record import NOT_KEPT, Figures
+from runner.core.records.undelivered import Undelivered
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event, State
 from runner.ports import Note
@@ -239,3 +240,34 @@ def test_what_the_gateway_asked_of_earlier_runs_is_found(
         assert history.pace_left() == PaceLeft(
             Slowdown(AT, 4.0, 16.0), HoldOff(AT, 30.0, "retry_after")
         )
+
+
+def test_what_receivers_were_not_told_is_counted_by_callback_and_batch(
+    journal: JournalAccess, store: JournalStore
+):
+    run = started(store, journal, manifest_rows(1, callbacks=("crm",)))
+    life = run.life("k0")
+    store.record([life.intent()])
+    names = [owed(name) for name in ("w1", "w2", "w3", "w4")]
+    store.record([life.answer(Event.ACCEPTED, notifications=names)])
+    settled = [
+        ("w1", "delivered", None),
+        ("w2", "failed", "answered 404"),
+        ("w3", "pending", "late"),
+    ]
+    for name, state, reason in settled:
+        run.store.settle_callback(name, state=state, attempts=1, reason=reason, at=AT)
+    first = run.store.run_no
+    run.finish()
+    later = started(store, journal, []).store.run_no
+    with journal.open_history() as history:
+        assert history.undelivered(first) == [Undelivered("crm", 2, 1, None)]
+        assert history.report_source(first).undelivered == [Undelivered("crm", 2, 1, None)]
+        assert history.undelivered(later) == [Undelivered("crm", 2, 0, None)], (
+            "given up is told once"
+        )
+        run.store.settle_callback("w4", state="delivered", attempts=1, reason=None, at=AT)
+        assert history.undelivered(later) == [Undelivered("crm", 1, 0, "late")]
+        run.store.settle_callback("w3", state="delivered", attempts=1, reason=None, at=AT)
+        assert history.undelivered(first) == [Undelivered("crm", 0, 1, "answered 404")]
+        assert history.undelivered(later) == []
