@@ -42,7 +42,7 @@ def _postgres(location: JournalLocation) -> JournalAccess:
             raise
         raise UsageError(
             f"the journal {location} needs what this installation lacks;"
-            " install it with: pip install 'runner[fleet]'"
+            " install it with: pip install 'interaction-runner[fleet]'"
         ) from error
     return PostgresJournal(location)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import Metric as OtlpMetric
     from opentelemetry.sdk.metrics.export import NumberDataPoint
 
-MISSING = "the OpenTelemetry SDK is not installed: pip install 'runner[otel]'"
+MISSING = "the OpenTelemetry SDK is not installed: pip install 'interaction-runner[otel]'"
 
 SEND_S = 4.0
 """How long an export may take, its repeats included."""

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from runner.core.urls import is_loopback
 
-MISSING = "the library Apprise is not installed: pip install 'runner[notify]'"
+MISSING = "the library Apprise is not installed: pip install 'interaction-runner[notify]'"
 SUPPRESSED = "not a loopback address; under the simulator nothing else is called"
 
 _OWN_HOST = frozenset({"JSON", "XML", "Form"})

@@ -191,7 +191,7 @@ def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path):
         env={"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"},
     )  # fmt: skip
     assert ended.code == 2
-    assert "pip install 'runner[fleet]'" in ended.err
+    assert "pip install 'interaction-runner[fleet]'" in ended.err
 
 
 def test_a_password_in_the_url_is_refused_and_not_repeated(harness: Harness):

@@ -131,7 +131,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     name = "opentelemetry.exporter.otlp.proto.http.metric_exporter"
     monkeypatch.setitem(sys.modules, name, None)
     why = OtlpSender(resource_of(), is_loopback=True).send(run_metrics().collect())
-    assert why == "the OpenTelemetry SDK is not installed: pip install 'runner[otel]'"
+    assert why == "the OpenTelemetry SDK is not installed: pip install 'interaction-runner[otel]'"
 
 
 def test_what_the_library_raises_is_said_by_its_name_alone():

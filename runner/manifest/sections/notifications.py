@@ -20,7 +20,7 @@ def build_notifications(
     if written and find_spec("apprise") is None:
         message = "`notify`: the library Apprise is not installed, so that no message is sent"
         place = document.tree.key(document.tree.root, "notify")
-        fix = "pip install 'runner[notify]'"
+        fix = "pip install 'interaction-runner[notify]'"
         problems.add(Problem("S012", message, place, fix, Severity.WARNING))
     own = Collector() if environment.is_simulated else problems
     return tuple(
