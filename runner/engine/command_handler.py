@@ -122,8 +122,11 @@ class CommandHandler:
             return
         self._decisions.append(DecisionRecord(given.at, given.who, given.text, given.why))
 
-    def note_restored_pause(self) -> None:
-        """Write down a pause that holds on, for those who follow this run by its own events."""
+    def note_restored(self) -> None:
+        """Write down a rate and a pause that hold on, for who follows this run by its own events."""
+        rate_per_s = self._controls.limits.rate_per_s
+        if rate_per_s != self._bounds.limits.rate_per_s:
+            self._notes.add(Note.RATE_RESTORED, rate_per_s=rate_per_s)
         if not self.is_paused:
             return
         pauses = (each for each in reversed(self._decisions) if each.what.startswith("pause"))

@@ -408,7 +408,7 @@ class BatchRun:
         if self._spec.so_far is not None:
             for given in self._spec.so_far.commands:
                 self.commands.restore(given)
-            self.commands.note_restored_pause()
+            self.commands.note_restored()
 
     async def _send_rows(self, tasks: asyncio.TaskGroup) -> None:
         """Send rows until there are no more or the run is stopped."""

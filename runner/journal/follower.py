@@ -16,6 +16,7 @@ from runner.core.timestamps import seconds
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import FINAL, OUTCOMES, Event, State
 from runner.journal.run_holds import RunHolds
+from runner.journal.run_pace import EVENTS, RunPace
 from runner.ports import Note, Progress, SessionState
 from runner.ports.history import Hold
 
@@ -56,6 +57,9 @@ class RunEvents(Protocol):
 
     def events(self, seq: int, limit: int) -> Sequence[tuple[int, str]]:
         """Return number and body of the run's next events behind event `seq`."""
+
+    def named(self, seq: int, names: Sequence[str]) -> Sequence[str]:
+        """Return the bodies of the run's events up to event `seq` that have one of the names."""
 
     def to_send(self) -> int:
         """Return how many rows of the plan are to be sent; 0: it is not stored yet."""
@@ -131,10 +135,10 @@ class Follower:
             outcomes={outcome.value: number for outcome, number in outcomes.items() if number},
             in_flight=sum(self._counts[state] for state in _UNDER_WAY),
             sent=self._sent,
-            rate_per_s=self._limit_per_s,
+            rate_per_s=self._pace.rate_per_s(at),
             waiting_for="; ".join(hold.cause for hold in holds) or None,
             command=next_steps.ending(self._journal, holds[0].ends_by) if holds else None,
-            limit_per_s=self._limit_per_s,
+            limit_per_s=self._pace.limit_per_s,
             sent_per_s=self._pace_at(at),
             session=self._session,
             latency_ms=recent_latency(self._latencies_ms),
@@ -148,12 +152,14 @@ class Follower:
         source = self._source
         first = source.first_event()
         fields = {} if first is None else json.loads(first)
-        self._limit_per_s: float | None = fields.get("rate_per_s")
+        self._pace = RunPace(fields.get("rate_per_s"))
         self._burst: int | None = fields.get("burst")
         with source.one_moment():
             self._base = source.base()
             last = source.last_seq()
             self._seq = max(0, last - LOOKED_BACK)
+            for body in source.named(self._seq, EVENTS):
+                self._pace.take(json.loads(body))
             self._read_events()
             self._states, self._seq = bytearray(), last
             self._counts.clear()
@@ -182,6 +188,7 @@ class Follower:
             self._stage = stage_of(body)
         if "state" not in body:
             self._holds.take(body)
+            self._pace.take(body)
 
     def _step(self, event: str, state: State, body: dict[str, Any]) -> None:
         self._put(body["transfer"], state)

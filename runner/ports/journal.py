@@ -72,6 +72,7 @@ class Note:
     CONTROL: ClassVar = "control"
     PAUSE_ENDED: ClassVar = "pause ended"
     PAUSE_RESTORED: ClassVar = "pause of an earlier run holds on"
+    RATE_RESTORED: ClassVar = "rate of an earlier run holds on"
     SLOWED_DOWN: ClassVar = SLOWED_DOWN
     HELD_OFF: ClassVar = HELD_OFF
     GATE: ClassVar = "gate"

@@ -190,6 +190,7 @@ def test_a_pause_stays_a_pause():
     assert run.times[0] >= 50
     told = {"who": "alice", "what": "pause", "why": "full", "since": "2026-12-01T00:00:00Z"}
     assert run.noted(Note.PAUSE_RESTORED) == [told]  # for those who look from outside
+    assert run.noted(Note.RATE_RESTORED) == []
 
 
 def test_a_pause_for_a_time_that_was_resumed_is_none_and_lowered_limits_stay():
@@ -201,6 +202,7 @@ def test_a_pause_for_a_time_that_was_resumed_is_none_and_lowered_limits_stay():
     )  # fmt: skip
     assert 9 <= run.times[-1] <= 11
     assert run.noted(Note.PAUSE_RESTORED) == []
+    assert run.noted(Note.RATE_RESTORED) == [{"rate_per_s": 2.0}]
 
 
 def test_what_is_above_a_limit_of_this_run_is_left_out():

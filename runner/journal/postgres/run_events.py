@@ -19,6 +19,10 @@ _EVENTS = (
     "SELECT seq, body FROM runner.events WHERE lane = %(lane)s AND run = %(run)s AND seq > %(seq)s"
     " ORDER BY seq LIMIT %(limit)s"
 )
+_NAMED = (
+    "SELECT body FROM runner.events WHERE lane = %(lane)s AND run = %(run)s AND seq <= %(seq)s"
+    " AND body::json->>'event' = ANY(%(names)s) ORDER BY seq"
+)
 _TO_SEND = (
     "SELECT count(*) FROM runner.rows WHERE lane = %(lane)s AND run = %(run)s"  # noqa: S608 - of constants
     f" AND action {IN_SENDS}"
@@ -70,6 +74,10 @@ class PostgresRunEvents:
     def events(self, seq: int, limit: int) -> Sequence[tuple[int, str]]:
         """Return number and body of the run's next events behind event `seq`."""
         return [(row[0], row[1]) for row in self._ask(_EVENTS, seq=seq, limit=limit)]
+
+    def named(self, seq: int, names: Sequence[str]) -> Sequence[str]:
+        """Return the bodies of the run's events up to event `seq` that have one of the names."""
+        return [body for (body,) in self._ask(_NAMED, seq=seq, names=list(names))]
 
     def to_send(self) -> int:
         """Return how many rows of the plan are to be sent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -12,6 +13,10 @@ from runner.journal.sqlite.connection import connect, reading
 _BASE = "SELECT id FROM transfers WHERE run < ? ORDER BY id DESC LIMIT 1"
 _TRANSFERS = "SELECT id, state FROM transfers WHERE id > ? AND run = ?"
 _EVENTS = "SELECT seq, body FROM events WHERE seq > ? AND run = ? ORDER BY seq LIMIT ?"
+_NAMED = (
+    "SELECT body FROM events WHERE seq <= ? AND run = ?"
+    " AND json_extract(body, '$.event') IN (SELECT value FROM json_each(?)) ORDER BY seq"
+)
 _TO_SEND = f"SELECT count(*) FROM rows WHERE run = ? AND action {IN_SENDS}"  # noqa: S608 - of constants
 _OWED = "SELECT count(*) FROM outbox WHERE state = 'pending'"
 _RUN = (
@@ -64,6 +69,11 @@ class SqliteRunEvents:
     def events(self, seq: int, limit: int) -> Sequence[tuple[int, str]]:
         """Return number and body of the run's next events behind event `seq`."""
         return self._connection.execute(_EVENTS, [seq, self._run, limit]).fetchall()
+
+    def named(self, seq: int, names: Sequence[str]) -> Sequence[str]:
+        """Return the bodies of the run's events up to event `seq` that have one of the names."""
+        found = self._connection.execute(_NAMED, [seq, self._run, json.dumps(names)])
+        return [body for (body,) in found]
 
     def to_send(self) -> int:
         """Return how many rows of the plan are to be sent."""

@@ -11,6 +11,7 @@ from runner.core.records.run_record import NOT_KEPT, Figures
 from runner.core.records.undelivered import Undelivered
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event, State
+from runner.journal.follower import LOOKED_BACK
 from runner.ports import Note
 from runner.ports.journal_access import JournalAccess, JournalStore
 from tests.journal.builders import AT, HERE, ORIGIN, Written, manifest_rows, owed
@@ -181,6 +182,14 @@ def test_a_run_is_followed_from_another_process(journal: JournalAccess, run: Wri
         assert follower.has_news
         assert (progress.in_flight, progress.settled, progress.total) == (0, 3, 4)
         assert follower.run()[1:] == (False, True)
+
+
+def test_a_limit_that_was_changed_long_ago_is_still_told(journal: JournalAccess, run: Written):
+    told = {"who": "alice", "what": "rate 7/s", "why": None}
+    run.store.record([Note(Note.CONTROL, AT, told)])
+    run.store.record([Note("stray frame", AT, {"n": n}) for n in range(LOOKED_BACK + 1)])
+    with journal.follow(run.store.run_no) as follower:
+        assert follower.look(AT).limit_per_s == 7.0
 
 
 def test_a_report_shows_what_people_and_gates_decided(

@@ -102,6 +102,39 @@ def test_the_limit_is_told_by_how_the_run_began(journal: Path, store: Store):
         assert follower.look(AT).limit_per_s == 25.0
 
 
+def test_the_limit_is_told_as_an_operator_changed_it(journal: Path, store: Store):
+    """Before the first look, however long ago, and after it."""
+    record = {"batch": "b", "started_at": "2027", "manifest_sha256": "0" * 64}
+    store.begin_run("r", record, at=AT, rate_per_s=25.0)
+    store.record([note(Note.CONTROL, who="anna", what="rate 10/s", why=None)])
+    store.record([note("stray frame", n=n) for n in range(2500)])
+    with Follower(SqliteRunEvents(journal, store.run_no), "j.db") as follower:
+        assert (follower.look(AT).limit_per_s, follower.look(AT).rate_per_s) == (10.0, 10.0)
+        store.record([note(Note.CONTROL, who="anna", what="rate 5/s", why=None)])
+        store.record([note(Note.CONTROL, who="anna", what="approve", why=None)])
+        store.record([note(Note.CONTROL, who="anna", what="in-flight 4", why=None)])
+        assert (follower.look(AT).limit_per_s, follower.look(AT).rate_per_s) == (5.0, 5.0)
+
+
+def test_the_limit_that_an_earlier_run_was_given_is_told(journal: Path, store: Store):
+    record = {"batch": "b", "started_at": "2027", "manifest_sha256": "0" * 64}
+    store.begin_run("r", record, at=AT, rate_per_s=25.0)
+    store.record([note(Note.RATE_RESTORED, rate_per_s=2.0)])
+    with Follower(SqliteRunEvents(journal, store.run_no), "j.db") as follower:
+        assert follower.look(AT).limit_per_s == 2.0
+
+
+def test_a_slower_pace_is_told_and_climbs_as_the_run_s_own_does(journal: Path, store: Store):
+    record = {"batch": "b", "started_at": "2027", "manifest_sha256": "0" * 64}
+    store.begin_run("r", record, at=AT, rate_per_s=20.0)
+    with Follower(SqliteRunEvents(journal, store.run_no), "j.db") as follower:
+        store.record([note(Note.SLOWED_DOWN, rate_per_s=10.0, base_per_s=20.0, why="429")])
+        told = follower.look(AT)
+        assert (told.rate_per_s, told.limit_per_s) == (10.0, 20.0)
+        assert 10.0 < (follower.look(AT + 2).rate_per_s or 0) < 20.0
+        assert follower.look(AT + 3600).rate_per_s == 20.0
+
+
 def test_the_session_and_what_holds_all_up_are_told(journal: Path, store: Store):
     run = begun(store, manifest_rows(1))
     with Follower(SqliteRunEvents(journal, store.run_no), "j.db") as follower:
