@@ -134,10 +134,13 @@ class Prober(Protocol[Findings]):
         *,
         keep: Callable[[], None],
         say: Callable[[str], None],
+        why_shut: Callable[[], str | None],
     ) -> None:
         """Move, watch, and move back where that can be done; `keep` makes the findings durable.
 
-        `keep` is called before anything may leave; `say` shows a sentence. Raises `GatewayError`.
+        `keep` is called before anything may leave; `say` shows a sentence. `why_shut` returns why
+        nothing may be moved there now; it is asked right before, and not for the way back. Raises
+        `GatewayError`.
         """
 
 

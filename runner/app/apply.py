@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,15 +14,15 @@ from runner.app.announcer import Announcer
 from runner.app.approvals import check_approvals
 from runner.app.callback_outbox import owes_callbacks
 from runner.app.directory_lookup import look_up_directory
-from runner.app.gateway_identity import gateway_entry, origin_of
+from runner.app.gateway_identity import origin_of
 from runner.app.journal_checkpoint import Checkpoints
 from runner.app.name_resolution import NOTHING_ASKED, DirectoryAnswers, needs_directory
+from runner.app.open_journal import entry_of, opened
 from runner.app.plan import going_on, new_run_id, plan_figures
 from runner.app.plan_check import plan_rows
 from runner.app.run_batch import NOTHING_SENT, PlannedBatch, run_batch
 from runner.app.run_options import RunOptions
 from runner.app.signals import Signals
-from runner.composition import forget_earlier_gateway
 from runner.core.errors import GatewayError, Interrupted, StorageError, UsageError
 from runner.core.exit_code import ExitCode, exit_code
 from runner.core.frozen import frozen
@@ -44,7 +43,7 @@ from runner.ports import Note, Observer
 from runner.ports.control import Control
 from runner.ports.gates import Prompt, unanswered
 from runner.ports.history import History
-from runner.ports.journal_access import GatewayEntry, JournalAccess, JournalLock, JournalStore
+from runner.ports.journal_access import JournalAccess, JournalStore
 from runner.report.disk_check import check_report_folder, clear_unfinished
 from runner.report.index import write_index
 from runner.report.writer import write_report
@@ -116,9 +115,9 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
         found = look_up_directory(request, manifest, staging, hooks.observer)
         manifest = found.resolved(manifest)
         plan_rows(request, manifest, staging, journal)
-    entry = _entry(manifest, hooks.observer)
+    entry = entry_of(manifest, hooks.observer)
     checkpoints = Checkpoints(journal, entry, request.report_dir, manifest)
-    with _opened(request, checkpoints) as (store, lock):
+    with opened(request, checkpoints) as (store, lock):
         run = _Run(
             request,
             manifest,
@@ -140,42 +139,6 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
                 end = asyncio.run(run_batch(batch, hooks.observer, hooks.signals))
             with hooks.signals.deferring(hooks.observer):
                 return run.finish(end, history, had_work=had_work)
-
-
-def _entry(manifest: Manifest, observer: Observer) -> GatewayEntry | None:
-    """Return the registry's entry for the gateway, its folder made; None: it is not registered."""
-    entry = gateway_entry(manifest, os.environ)
-    if entry is None and manifest.environment.endpoints is None:
-        return None  # the embedded gateway is the journal's own
-    if entry is None or not entry.make_folder():
-        observer.warned(
-            "no state folder: runs with another journal of this gateway would not be noticed",
-            set="XDG_STATE_HOME",
-        )
-        return None
-    return entry
-
-
-@contextmanager
-def _opened(
-    request: RunOptions, checkpoints: Checkpoints
-) -> Iterator[tuple[JournalStore, JournalLock]]:
-    """Yield the journal, opened to write, and its lock; the gateway's is held too.
-
-    Raises `Locked`, or `StorageError` if the journal is new and earlier runs saw another.
-    """
-    journal, entry, manifest = checkpoints.journal, checkpoints.entry, checkpoints.manifest
-    with nullcontext() if entry is None else entry.lock as gateway, journal.lock() as lock:
-        waited_s = 0.0 if gateway is None else gateway.acquire(request.lock_timeout_s)
-        lock.acquire(max(0.0, request.lock_timeout_s - waited_s))
-        if not journal.exists() and not request.new_history:
-            checkpoints.check(None)
-        forget_earlier_gateway(journal.location)
-        store = lock.open_store(environment=manifest.environment.name, origin=origin_of(manifest))
-        try:
-            yield store, lock
-        finally:
-            store.close()
 
 
 class _Run:

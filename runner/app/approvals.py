@@ -74,6 +74,11 @@ def requirements_of(manifest: Manifest, environ: Mapping[str, str]) -> tuple[Req
     return tuple(found)
 
 
+def people_required(manifest: Manifest, environ: Mapping[str, str]) -> int:
+    """Return how many people must approve what a manifest plans; 0: nobody."""
+    return max((each.required for each in requirements_of(manifest, environ)), default=0)
+
+
 def required_people(policy: Mapping[str, Any], environment: str, environ: Mapping[str, str]) -> int:
     """Return how many people must approve what a manifest with this `policy`, as written, plans.
 
@@ -207,7 +212,9 @@ def _refuse_manifest(
     needs_preflight: bool,
 ) -> NoReturn:
     most = max(requirements, key=lambda each: each.required)
-    given = replace(request.arguments(manifest), plan=next_steps.plan_name(manifest.reverts))
+    given = replace(
+        request.arguments(manifest), plan=next_steps.plan_name(manifest.reverts, request.probe)
+    )
     make = next_steps.plan(given, out=given.plan, preflight=needs_preflight)
     lines = [each.command for each in next_steps.approve(given, most.required)]
     people = counted(most.required, "person", "people")

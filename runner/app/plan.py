@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.app import run_record
-from runner.app.approvals import requirements_of
+from runner.app.approvals import people_required
 from runner.app.gateway_identity import gateway_entry
 from runner.app.journal_checkpoint import Checkpoints
 from runner.app.name_resolution import (
@@ -214,7 +214,7 @@ def report_plan(
     )
     figures = replace(
         plan_figures(request, manifest, staging),
-        approvals=max((each.required for each in requirements_of(manifest, os.environ)), default=0),
+        approvals=people_required(manifest, os.environ),
         needs_preflight=found is not NOTHING_ASKED or needs_directory(manifest, staging),
     )
     if preflight is not None and preflight.error is None:

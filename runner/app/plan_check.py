@@ -31,6 +31,7 @@ from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Manifest
+from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import RunRecord
 from runner.core.transfer.canonical_form import canonical_interaction, same_destination
 from runner.core.transfer.plan_decision import NOT_SELECTED, SENDS, Action, Decision
@@ -141,6 +142,7 @@ def plan_rows(
     manifest that reverts a run which the journal does not know.
     """
     check_only(request, staging)
+    _check_probe(request)
     selection = replace(request.selection, reverts=manifest.reverts)
     if request.plan is not None:  # its rows say themselves which of them `--limit` left out
         selection = replace(selection, limit=None)
@@ -153,6 +155,27 @@ def plan_rows(
     if request.plan is not None:
         again = replan_help(request.plan, request.report_dir)
         _check_against(request.plan, manifest, staging, journal, again)
+
+
+def _check_probe(request: RunOptions) -> None:
+    """Refuse a plan that is not of what is asked for: people signed it for a batch, or one probe."""
+    plan = request.plan
+    if plan is None or plan.probe == request.probe:
+        return
+    if plan.probe is None:
+        message = "it is not the plan of a probe, but of a batch"
+        named = RunArguments(str(plan.manifest), plan.environment, probe=request.probe)
+        argv = next_steps.plan(named, out=next_steps.PROBE_PLAN_NAME)
+        help_text = f"make a plan of the probe:\n{next_steps.shell_line(argv)}"
+    else:
+        message = "the plan is of a probe, and of no batch"
+        if request.probe is not None:
+            message = "the plan is of another probe, with other values of --probe and --probe-to"
+        named = RunArguments(
+            str(plan.manifest), plan.environment, plan=str(plan.path), probe=plan.probe
+        )
+        help_text = f"carry it out:\n{next_steps.shell_line(next_steps.apply(named))}"
+    raise ManifestInvalid([plan_problem(plan.path, message, help_text)])
 
 
 def _check_reverted(manifest: Manifest, run: str, history: History | None) -> None:
@@ -217,6 +240,7 @@ def plan_file_of(
         found=found,
         author=acting_accounts(),
         approval_basis=_approval_basis(request, manifest),
+        probe=request.probe,
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import asdict, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from runner.core.next_steps import RunArguments
 from runner.core.records.row_codec import ROW
 from runner.core.records.run_record import PlanFigures
 from runner.core.transfer.plan_decision import Action
+from runner.core.transfer.probe import Probe
 from runner.core.transfer.rows import PlannedRow
 from runner.manifest.regular_file import open_regular
 from runner.report.safe_folder import open_folder
@@ -79,6 +80,7 @@ class PlanFile:
     found: DirectoryAnswers = NOTHING_ASKED  # ids of names, and what waited in queues
     author: tuple[str, ...] = ()  # accounts; none: a plan of an earlier version
     approval_basis: ApprovalBasis | None = None  # None: no approvals were required
+    probe: Probe | None = None  # which is its only row; None: it is of a batch
     digests: Mapping[str, bytes] = field(default_factory=dict, compare=False)
     """Of the bytes that were read, by hash, for signatures."""
 
@@ -169,6 +171,7 @@ def replan_help(plan: PlanFile, report_dir: Path) -> str:
         environment=plan.environment,
         options=replace(plan.options, environment=plan.environment, journal=plan.history.location),
         report_dir=str(report_dir),
+        probe=plan.probe,
     )
     preflight = plan.found != NOTHING_ASKED
     argv = next_steps.plan(arguments, out=str(plan.path), preflight=preflight)
@@ -252,6 +255,7 @@ def _head(plan: PlanFile, figures: PlanFigures) -> dict[str, Any]:
         },
         **({"found": plan.found.to_json()} if plan.found != NOTHING_ASKED else {}),
         **({"author": list(plan.author)} if plan.author else {}),
+        **({"probe": asdict(plan.probe)} if plan.probe is not None else {}),
         **({"approvals": _basis_json(basis)} if (basis := plan.approval_basis) else {}),
     }
 
@@ -297,6 +301,7 @@ def _plan(path: Path, document: Mapping[str, Any]) -> PlanFile:
         else NOTHING_ASKED,
         author=tuple(document.get("author", ())),
         approval_basis=_basis(document),
+        probe=Probe(**document["probe"]) if "probe" in document else None,
     )
 
 

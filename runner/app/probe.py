@@ -6,41 +6,52 @@ import asyncio
 import json
 import os
 import random
+import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from runner import __version__
+from runner.app.approvals import check_approvals
+from runner.app.directory_lookup import look_up_directory
+from runner.app.journal_checkpoint import Checkpoints
+from runner.app.open_journal import entry_of, opened
+from runner.app.plan import new_run_id
+from runner.app.plan_check import plan_file_of, plan_rows
+from runner.app.plan_file import plan_problem, replan_help, write_plan
 from runner.app.run_options import RunOptions
+from runner.app.run_record import started_record
 from runner.app.signals import Signals
 from runner.app.system_clock import SystemClock
-from runner.composition import connection_of, opened_environment
-from runner.core.errors import Interrupted, NotInDoubt, StorageError, UsageError
+from runner.composition import connection_of, opened_environment, opened_gateway
+from runner.core.errors import (
+    Interrupted,
+    ManifestInvalid,
+    NotNow,
+    NotProbed,
+    StorageError,
+    UsageError,
+)
 from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
+from runner.core.key_patterns import matcher_of
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import Environment, Manifest
+from runner.core.pacing.destinations import DestinationPace
+from runner.core.records.run_record import PlanFigures
 from runner.core.timestamps import timestamp
-from runner.core.transfer.plan_decision import Action
+from runner.core.transfer.plan_decision import SENDS, Action
+from runner.core.transfer.probe import Probe
 from runner.core.transfer.rows import TransferRow
 from runner.drivers import ProbeFindings, Prober, drivers_that_probe, spec_of
-from runner.ports.history import History
-from runner.staging.rows import Selection, Staging
+from runner.gateways.http.trust_check import check_trust
+from runner.ports import CapacityObserver, Observer
+from runner.staging.rows import Staging
 
 _MEDIA = MediaMatrix(Audio("opus", 64, 16))  # a draft needs one; the platform ignores it
-
-
-@frozen
-class ProbeOrder:
-    """What a probe moves, and the file for its findings, which must not exist yet."""
-
-    conversation_id: str
-    destination_uri: str
-    out: Path | None = None
 
 
 @frozen
@@ -52,11 +63,39 @@ class ProbeResult:
     code: ExitCode
 
 
-def check_order(manifest: Manifest, order: ProbeOrder) -> None:
-    """Raise `UsageError` for an order that cannot be carried out; no request is made."""
-    fault = _prober(manifest.environment).find_fault(order.conversation_id, order.destination_uri)
+def check_probe(request: RunOptions, manifest: Manifest, staging: Staging) -> None:
+    """Raise unless the probe of the request may be made by its manifest; no request is made.
+
+    Its row takes the place of the manifest's rows in `staging`. Raises `UsageError`,
+    `ManifestInvalid` for what is not approved, `NotProbed`, `NotNow`.
+    """
+    order = _order_of(request)
+    fault = _prober(manifest.environment).find_fault(order.interaction_id, order.destination_uri)
     if fault is not None:
         raise UsageError(fault)
+    check_approvals(request, manifest, os.environ)
+    _take_row(request, manifest, staging)
+    _check_windows(manifest)
+
+
+def save_probe_plan(request: RunOptions, manifest: Manifest, staging: Staging, out: Path) -> None:
+    """Write the plan of the request's probe for people to sign; nothing is sent.
+
+    Raises `UsageError`, `NotProbed`, `StorageError`.
+    """
+    _take_row(request, manifest, staging)
+    _plan_row(request, manifest, staging)
+    at = time.time()
+    record = started_record(
+        replace(request, probe=None), manifest, f"probe-{new_run_id(at)}", at=at, outcome="planned"
+    )
+    figures = PlanFigures(send=1, unchanged=0, changed=0, in_doubt=0, estimate_s=None)
+    write_plan(plan_file_of(request, manifest, staging, record, out), figures)
+
+
+def _order_of(request: RunOptions) -> Probe:
+    assert request.probe is not None  # noqa: S101 - the command asks for one
+    return request.probe
 
 
 def _prober(environment: Environment) -> Prober[Any]:
@@ -70,28 +109,42 @@ def _prober(environment: Environment) -> Prober[Any]:
 
 
 def probe(
-    request: RunOptions, manifest: Manifest, order: ProbeOrder, say: Callable[[str], None]
+    request: RunOptions,
+    manifest: Manifest,
+    staging: Staging,
+    observer: Observer,
+    *,
+    out: Path | None,
+    say: Callable[[str], None],
 ) -> ProbeResult:
     """Move one conversation, observe, move it back if possible, and write the findings.
 
-    It holds the journal's lock. The file exists before anything is sent. A signal ends it; what is
-    known by then is returned. Raises `UsageError`, `Locked`, `StorageError`, `GatewayError`, and
-    `Interrupted` if nothing was sent.
+    It is held to what holds for a run of its manifest: approvals, windows, who is protected, the
+    journal and the gateway's lock, the destination's limits. `staging` has its row alone
+    (`check_probe`). The file `out` exists before anything is sent. A signal ends it; what is known by
+    then is returned. Raises `UsageError`, `ManifestInvalid`, `NotProbed`, `NotNow`, `Locked`,
+    `StorageError`, `GatewayError`, and `Interrupted` if nothing was sent.
     """
-    check_order(manifest, order)
     journal = request.journal_access(manifest)
-    location = journal.location if journal.exists() else None
-    with ExitStack() as stack:
-        if location is not None:
-            stack.enter_context(journal.lock()).acquire(request.lock_timeout_s)
-            _refuse_doubt(stack.enter_context(journal.open_history()), order)
-        findings = _prober(manifest.environment).begin(_about(manifest))
-        file = _File.made(order.out or Path(f"probe-{timestamp(SystemClock().wall())[:19]}Z.json"))
+    journal.check_place()
+    check_trust(manifest, os.environ)
+    for each in check_approvals(request, manifest, os.environ):
+        observer.noticed("approved", by=each.who, plan=str(request.plan and request.plan.path))
+    checkpoints = Checkpoints(journal, entry_of(manifest, observer), request.report_dir, manifest)
+    with opened(request, checkpoints) as (store, _):
+        if not request.new_history:
+            checkpoints.check(store)
+        manifest = look_up_directory(request, manifest, staging, observer).resolved(manifest)
+        _plan_row(request, manifest, staging)
+        asyncio.run(_wait_for_turn(manifest, journal.location, _order_of(request), say))
+        _check_windows(manifest)
+        findings = _prober(manifest.environment).begin(_about(request, manifest))
+        file = _file_of(request, out)
         keep = _FindingsWriter(file, findings)
         keep()
         signalled: ExitCode | None = None
         try:
-            asyncio.run(_probed(manifest, location, order, keep, say))
+            asyncio.run(_probed(request, manifest, journal.location, keep, say))
         except Interrupted as interrupted:
             if not any(move.end for move in findings.moves()):
                 raise
@@ -101,43 +154,91 @@ def probe(
     return ProbeResult(findings, file.path, signalled or findings.code)
 
 
-def _refuse_doubt(history: History, order: ProbeOrder) -> None:
-    """Refuse a conversation that the journal has in doubt. Raises `NotInDoubt`."""
-    with Staging() as staging:
-        staging.add(
-            TransferRow(
-                order.conversation_id,
-                order.conversation_id,
-                order.destination_uri,
-                (_MEDIA,),
-                (),
-                "--probe:1",
-            )
+def _take_row(request: RunOptions, manifest: Manifest, staging: Staging) -> None:
+    """Take the probe's row in the place of the manifest's. Raises `NotProbed` if it is left out."""
+    order = _order_of(request)
+    key = staging.key_of(order.interaction_id) or order.interaction_id
+    if matcher_of(request.exclude)(key):
+        raise NotProbed(f"it is not probed: --exclude leaves `{key}` out")
+    staging.replace_rows(
+        TransferRow(
+            key,
+            order.interaction_id,
+            order.destination_uri,
+            (_MEDIA,),
+            (),
+            f"{manifest.path}:1",
         )
-        staging.plan(history, Selection())
-        for _, verdict in staging.planned():
-            if verdict.action is Action.IN_DOUBT:
-                raise NotInDoubt(f"it is not probed: {verdict.reason}; settle that first")
+    )
 
 
-def _about(manifest: Manifest) -> dict[str, str | None]:
+def _plan_row(request: RunOptions, manifest: Manifest, staging: Staging) -> None:
+    """Refuse what a run would not move, even with `--again`, or a plan no longer holds for.
+
+    Raises `NotProbed`, `ManifestInvalid`.
+    """
+    # Keys were compared with all rows of the manifest; a probe of what an undo lists is none.
+    asked = replace(request, exclude=(), again=True)
+    plan_rows(asked, replace(manifest, reverts=None), staging, request.journal_access(manifest))
+    for _, decision in staging.planned():
+        if decision.action is Action.IN_DOUBT:
+            raise NotProbed(f"it is not probed: {decision.reason}; settle that first")
+        if decision.action not in SENDS:
+            raise NotProbed(f"it is not probed: {decision.reason}")
+
+
+def _check_windows(manifest: Manifest) -> None:
+    if (why := manifest.policy.why_shut(time.time())) is not None:
+        raise NotNow(f"it is not probed: {why}")
+
+
+async def _wait_for_turn(
+    manifest: Manifest, journal: JournalLocation, order: Probe, say: Callable[[str], None]
+) -> None:
+    """Hold the probe to the limits of its destination. Raises `NotNow`, `GatewayError`.
+
+    The lock keeps other runs away: nothing of ours is under way there.
+    """
+    limits = manifest.destinations.limits_of(order.destination_uri)
+    if limits is None:
+        return
+    clock = SystemClock()
+    pace = DestinationPace.at_start(limits, began=clock.now())
+    with Signals().cancelling():
+        if limits.observes:
+            async with opened_gateway(manifest, journal, clock, random.random) as gateway:
+                assert isinstance(gateway, CapacityObserver)  # noqa: S101 - the manifest was checked
+                pace = pace.observed(await gateway.figures_of(order.destination_uri))
+                await gateway.close()
+        if (why := pace.why_shut()) is not None:
+            name = limits.written or order.destination_uri
+            raise NotNow(f"it is not probed: {name} is full: {why}")
+        if (wait_s := pace.until_turn_s(clock.now())) > 0:
+            say(f"waiting {wait_s:.0f} s: the rate of its destination")
+            await clock.sleep(wait_s)
+
+
+def _about(request: RunOptions, manifest: Manifest) -> dict[str, str | None]:
     endpoints = manifest.environment.endpoints
+    plan = request.plan
     return {
         "kind": "probe",
         "runner_version": __version__,
         "at": timestamp(SystemClock().wall()),
         "driver": manifest.environment.driver_name,
+        "plan_sha256": None if plan is None else plan.digests["sha256"].hex(),
         "api": None if endpoints is None else urlsplit(endpoints.api_url).hostname,
     }
 
 
 async def _probed(
+    request: RunOptions,
     manifest: Manifest,
-    journal: JournalLocation | None,
-    order: ProbeOrder,
+    journal: JournalLocation,
     keep: _FindingsWriter,
     say: Callable[[str], None],
 ) -> None:
+    order = _order_of(request)
     with Signals().cancelling():
         async with opened_environment(manifest, journal) as environment:
             connection = replace(
@@ -147,11 +248,30 @@ async def _probed(
             await _prober(environment).run(
                 connection,
                 keep.findings,
-                order.conversation_id,
+                order.interaction_id,
                 order.destination_uri,
                 keep=keep,
                 say=say,
+                why_shut=lambda: manifest.policy.why_shut(connection.clock.wall()),
             )
+
+
+def _file_of(request: RunOptions, out: Path | None) -> _File:
+    """Create the file of the findings: beside the plan that it is made by, which is used up so.
+
+    Raises `ManifestInvalid` if the plan was carried out, `UsageError`, `StorageError`.
+    """
+    plan = request.plan
+    if plan is None:
+        return _File.made(out or Path(f"probe-{timestamp(SystemClock().wall())[:19]}Z.json"))
+    path = plan.path.with_name(f"{plan.path.name}.findings.json")
+    if out is not None:
+        raise UsageError(f"leave --probe-out out: the findings of a plan lie beside it, in {path}")
+    if path.exists():
+        message = f"the plan was carried out, with the findings in {path}; it holds for one probe"
+        again = replan_help(plan, request.report_dir)
+        raise ManifestInvalid([plan_problem(path, message, again, code="P002")])
+    return _File.made(path)
 
 
 @frozen

@@ -15,6 +15,7 @@ from runner.core.frozen import frozen
 from runner.core.manifest.model import Environment, Limits, Manifest, Policy
 from runner.core.manifest.recurring_window import NO_WINDOWS
 from runner.core.next_steps import RunArguments
+from runner.core.transfer.probe import Probe
 from runner.journals import default_journal, journal_at
 from runner.manifest.load import Overrides
 from runner.ports.journal_access import JournalAccess
@@ -29,6 +30,7 @@ class RunOptions(BatchOptions):
     report_dir: Path = Path("reports")
     validate_only: bool = False
     plan: PlanFile | None = None  # which the run is held to
+    probe: Probe | None = None  # which is made instead of the batch
 
     @property
     def selection(self) -> Selection:
@@ -56,6 +58,7 @@ class RunOptions(BatchOptions):
             report_dir=str(self.report_dir),
             plan=None if self.plan is None else str(self.plan.path),
             folder=str(Path.cwd()),
+            probe=self.probe,
         )
 
     def limits(self, environment: Environment) -> Limits:

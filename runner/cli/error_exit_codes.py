@@ -10,6 +10,8 @@ from runner.core.errors import (
     Locked,
     ManifestInvalid,
     NotInDoubt,
+    NotNow,
+    NotProbed,
     NotRunning,
     StorageError,
     UsageError,
@@ -18,6 +20,8 @@ from runner.core.exit_code import ExitCode
 
 _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (NotInDoubt, ExitCode.FAILURES),
+    (NotProbed, ExitCode.FAILURES),
+    (NotNow, ExitCode.STOPPED),
     (CommandRefused, ExitCode.FAILURES),
     (NotRunning, ExitCode.UNREACHABLE),
     (UsageError, ExitCode.USAGE),

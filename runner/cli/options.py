@@ -34,6 +34,15 @@ if TYPE_CHECKING:
 Manifest = Annotated[
     Path, typer.Argument(metavar="MANIFEST", help="A YAML file.", show_default=False)
 ]
+ManifestOrPlan = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MANIFEST",
+        help="A YAML file, or a plan that `plan --out` wrote.",
+        show_default=False,
+    ),
+]
+Exclude = Annotated[list[str] | None, option_info("exclude")]
 Env = Annotated[str | None, option_info("environment")]
 # Given several times it asks for a run for each.
 Envs = Annotated[

@@ -25,6 +25,14 @@ class NotInDoubt(UsageError):
     """A transfer to settle is not in doubt (exit 1); nothing was changed."""
 
 
+class NotProbed(RunnerError):
+    """An interaction must not be probed (exit 1); nothing was sent."""
+
+
+class NotNow(RunnerError):
+    """Nothing may be sent now: a window is shut, or the destination is full (exit 5)."""
+
+
 class CommandRefused(RunnerError):
     """A running batch refused a command (exit 1); nothing was changed."""
 

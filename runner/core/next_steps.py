@@ -21,6 +21,7 @@ from runner.core.exit_code import HANDED_OVER
 from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.records.run_record import RunRecord
+from runner.core.transfer.probe import Probe
 
 PROGRAM = "runner"
 REPORT_DIR = "reports"
@@ -29,6 +30,9 @@ PLAN_NAME = "plan.json"
 
 UNDO_PLAN_NAME = "undo-plan.json"
 """The name of an undo's plan file: that of the batch lies beside it, with its signatures."""
+
+PROBE_PLAN_NAME = "probe-plan.json"
+"""The name of a probe's plan file: no batch is applied by it."""
 
 SEEN = {
     "transferred": "looked up at the gateway: it was carried out",
@@ -73,6 +77,7 @@ class RunArguments:
     folder: str | None = None  # in which the run was started; None: an earlier version's record
     submission: int | None = None  # that a worker carried; None: somebody applied the manifest
     is_handed_over: bool = False  # a worker goes on with the submission by itself
+    probe: Probe | None = None  # which `doctor` makes; None: it is a batch
 
     @classmethod
     def of(cls, run: RunRecord) -> Self:
@@ -125,6 +130,9 @@ def apply(run: RunArguments) -> tuple[str, ...]:
     """
     if run.submission is not None:
         return _command(("submit",), (run.manifest,), run.options.in_next_steps())
+    if run.probe is not None:
+        options = (*run.probe.words(), *_of_batch(run))
+        return _command(("doctor",), (run.plan or run.manifest,), options)
     return _command(("apply",), (run.plan or run.manifest,), _of_batch(run))
 
 
@@ -147,13 +155,18 @@ def go_on(run: RunArguments, sentence: str) -> Step:
 
 def plan(run: RunArguments, *, out: str | None = None, preflight: bool = False) -> tuple[str, ...]:
     """Return the command that plans; `--again` is safe here, because a plan moves no one."""
+    if run.probe is not None:
+        options = (*run.probe.words(), *_of_batch(run), *_options(("--out", out)))
+        return _command(("doctor",), (run.manifest,), options)
     flags = [*(["--again"] if run.options.again else []), *(["--preflight"] if preflight else [])]
     options = (*_of_batch(run), *flags, *_options(("--out", out)))
     return _command(("plan",), (run.manifest,), options)
 
 
-def plan_name(reverts: str | None) -> str:
-    """Return the plan file's name for a manifest, which may revert a run."""
+def plan_name(reverts: str | None, probe: Probe | None = None) -> str:
+    """Return the plan file's name for a manifest, which may revert a run, or for a probe."""
+    if probe is not None:
+        return PROBE_PLAN_NAME
     return PLAN_NAME if reverts is None else UNDO_PLAN_NAME
 
 

@@ -159,10 +159,24 @@ class Staging(Scratch):
 
     def has_interaction(self, interaction_id: str) -> bool:
         """Return whether a row names an interaction."""
+        return self.key_of(interaction_id) is not None
+
+    def key_of(self, interaction_id: str) -> str | None:
+        """Return the key of the row that names an interaction; None: no row does."""
         self._flush()
-        asked = "SELECT 1 FROM rows WHERE interaction = ?"
+        asked = "SELECT key FROM rows WHERE interaction = ?"
         known = [canonical_interaction(interaction_id)]
-        return self._connection.execute(asked, known).fetchone() is not None
+        found = self._connection.execute(asked, known).fetchone()
+        return None if found is None else str(found[0])
+
+    def replace_rows(self, row: TransferRow) -> None:
+        """Take a row in the place of all others; who is protected stays so."""
+        self._flush()
+        with self._working():
+            self._connection.execute("DELETE FROM listed")
+        self.selections.clear()
+        self.count, self.has_selected = 0, False
+        self.add(row)
 
     def unmatched(self, patterns: Sequence[str]) -> list[str]:
         """Return the patterns that no row's key matches."""

@@ -15,6 +15,7 @@ from runner.core.batch_options import BatchOptions
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.quantity import Share, parse_rate
 from runner.core.next_steps import RunArguments, shell_line
+from runner.core.transfer.probe import Probe
 from tests.report import samples
 
 GIVEN = RunArguments(
@@ -268,3 +269,15 @@ def test_death_and_hand_over_leave_a_submission_to_the_workers(
     run = replace(samples.RUN, options={"submission": 7}, exit_code=exit_code)
     assert RunArguments.of(run).is_handed_over is is_handed_over
     assert RunArguments.of(replace(run, options={})).is_handed_over is False
+
+
+def test_a_probe_is_planned_and_carried_out_by_doctor():
+    run = next_steps.RunArguments("m.yaml", "sim", probe=Probe("c-1", "tel:1")).at("other.db")
+    probe = "--probe c-1 --probe-to tel:1 --journal other.db"
+    assert next_steps.plan_name(None, run.probe) == "probe-plan.json"
+    assert shell_line(next_steps.plan(run, out="probe-plan.json")) == (
+        f"runner doctor m.yaml {probe} --out probe-plan.json"
+    )
+    planned = replace(run, plan="probe-plan.json")
+    assert shell_line(next_steps.apply(planned)) == f"runner doctor probe-plan.json {probe}"
+    assert shell_line(next_steps.apply(run)) == f"runner doctor m.yaml {probe}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import sqlite3
 from contextlib import closing
@@ -13,6 +14,7 @@ import pytest
 
 from tests.e2e.harness import PATIENCE_S, Ended, Harness, started
 from tests.e2e.platform_builders import NUMBER, QUEUE, USER, conversation, document
+from tests.signatures.openssh import make_key, needs_openssh, public, sign
 
 ONE = conversation(1)
 
@@ -185,3 +187,128 @@ def test_what_the_journal_holds_in_doubt_is_not_probed(harness: Harness):
 def _states(folder: Path) -> set[str]:
     with closing(sqlite3.connect(folder / ".runner" / "demo.db")) as connection:
         return {state for (state,) in connection.execute("SELECT state FROM transfers")}
+
+
+def refused(harness: Harness, content: dict[str, Any], *options: str) -> Ended:
+    """Probe by a manifest that forbids it; nothing is sent, and no file is left."""
+    path = harness.write(content)
+    ended = harness.run("doctor", path, "--probe", ONE, "--probe-to", QUEUE, "--yes", *options)
+    assert not list(harness.folder.glob("probe-*"))
+    assert "asking the platform" not in ended.err
+    return ended
+
+
+def test_outside_the_windows_nobody_is_probed(harness: Harness):
+    content = document({"interaction_id": conversation(2)})
+    content["policy"] = {"window": {"not_before": "2999-01-01T00:00:00Z"}}
+    ended = refused(harness, content)
+    assert ended.code == 5, ended.out + ended.err
+    assert "2999-01-01" in ended.err
+
+
+def test_who_is_protected_is_not_probed(harness: Harness):
+    (harness.folder / "protected.csv").write_text(f"interaction_id\n{ONE.upper()}\n")
+    content = {**document({"interaction_id": conversation(2)}), "exclude_from": "protected.csv"}
+    ended = refused(harness, content)
+    assert ended.code == 1, ended.out + ended.err
+    assert "protected by protected.csv:2" in ended.err
+
+
+def test_what_exclude_leaves_out_is_not_probed(harness: Harness):
+    rows = ({"interaction_id": ONE, "key": "vip-1"}, {"interaction_id": conversation(2)})
+    ended = refused(harness, document(*rows), "--exclude", "vip-*")
+    assert ended.code == 1, ended.out + ended.err
+    assert "--exclude leaves `vip-1` out" in ended.err
+
+
+def test_a_full_destination_takes_no_probe(harness: Harness):
+    content = document({"interaction_id": conversation(2)}, agents={}, waiting={"Full": 5})
+    content["destinations"] = {QUEUE: {"while": {"on_queue": ">= 5"}}}
+    ended = refused(harness, content)
+    assert ended.code == 5, ended.out + ended.err
+    assert "on_queue is 0, not >= 5" in ended.err
+
+
+def test_a_probe_waits_for_the_lock_of_a_journal_that_is_not_there_yet(harness: Harness):
+    """The lock is taken for a journal that does not exist as for any other."""
+    journal = harness.folder / "nowhere.db"
+    path = harness.write(document({"interaction_id": ONE}, latency="60s"))
+    given = ("--probe", ONE, "--probe-to", QUEUE, "--yes", "--journal", str(journal))
+    with started("doctor", path, *given, cwd=harness.folder) as process:
+        assert process.stderr is not None
+        while "looking it up" not in process.stderr.readline():
+            pass
+        ended = harness.run("doctor", path, *given)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE_S)
+    assert ended.code == 75, ended.out + ended.err
+
+
+@needs_openssh
+class TestApproval:
+    """Where approvals are required, a probe needs a plan of its own, signed."""
+
+    def content(self, harness: Harness) -> dict[str, Any]:
+        """Return a manifest that requires one approval, by alice."""
+        key = make_key(harness.folder / "alice")
+        (harness.folder / "signers").write_text(f"alice@example.net {public(key)}\n")
+        content = document({"interaction_id": conversation(2)})
+        content["policy"] = {"approvals": {"required": 1, "signers": "signers"}}
+        return content
+
+    def sign(self, harness: Harness, plan: str = "probe-plan.json") -> None:
+        """Sign a plan."""
+        signature = sign((harness.folder / plan).read_bytes(), harness.folder / "alice")
+        (harness.folder / f"{plan}.alice.sig").write_bytes(signature)
+
+    def test_it_is_refused_without_and_done_by_the_commands_that_are_printed(
+        self, harness: Harness
+    ):
+        ended = refused(harness, self.content(harness))
+        assert ended.code == 3, ended.out + ended.err
+        assert "P003" in ended.err
+        commands = [
+            line.strip()
+            for line in ended.err.splitlines()
+            if line.strip().startswith(("runner ", "help: runner"))
+        ]
+        make, see, do = (shlex.split(each)[1:] for each in commands if "ssh-keygen" not in each)
+        assert make[:1] == ["doctor"]
+        made = harness.run(*make)
+        assert made.code == 0, made.out + made.err
+        unsigned = harness.run(*do, "--yes")
+        assert unsigned.code == 3, unsigned.out + unsigned.err
+        assert "0 of 1 approval" in unsigned.err
+        self.sign(harness)
+        assert harness.run(*see).code == 0
+        ended = harness.run(*do, "--yes")
+        assert ended.code == 0, ended.out + ended.err
+        findings = harness.folder / "probe-plan.json.findings.json"
+        assert json.loads(findings.read_text("utf-8"))["back"]["end"] == "arrived"
+        again = harness.run(*do, "--yes")
+        assert again.code == 3, again.out + again.err
+        assert "was carried out" in again.err
+
+    def test_a_signed_plan_of_another_conversation_is_refused(self, harness: Harness):
+        path = harness.write(self.content(harness))
+        plan = ("--out", "probe-plan.json")
+        assert harness.run("doctor", path, "--probe", ONE, "--probe-to", QUEUE, *plan).code == 0
+        self.sign(harness)
+        other = ("--probe", conversation(2), "--probe-to", QUEUE, "--yes")
+        ended = harness.run("doctor", "probe-plan.json", *other)
+        assert ended.code == 3, ended.out + ended.err
+        assert "the plan is of another probe" in ended.err
+
+    def test_the_plan_of_a_probe_is_none_of_a_batch_nor_the_other_way(self, harness: Harness):
+        path = harness.write(self.content(harness))
+        given = ("--probe", ONE, "--probe-to", QUEUE)
+        assert harness.run("doctor", path, *given, "--out", "probe-plan.json").code == 0
+        self.sign(harness)
+        ended = harness.run("apply", "probe-plan.json", "--yes")
+        assert ended.code == 3, ended.out + ended.err
+        assert f"runner doctor probe-plan.json --probe {ONE} --probe-to {QUEUE}" in ended.err
+        assert harness.run("plan", path, "--out", "plan.json").code == 0
+        self.sign(harness, "plan.json")
+        ended = harness.run("doctor", "plan.json", *given, "--yes")
+        assert ended.code == 3, ended.out + ended.err
+        assert "it is not the plan of a probe" in ended.err

@@ -33,14 +33,6 @@ SIGNALLED = 128
 ONE_DOCUMENT = frozenset({OutputFormat.JSON, OutputFormat.SARIF})
 """Outputs that programs read whole: two documents one after another are none."""
 
-ManifestOrPlan = Annotated[
-    Path,
-    typer.Argument(
-        metavar="MANIFEST",
-        help="A YAML file, or a plan that `plan --out` wrote.",
-        show_default=False,
-    ),
-]
 ValidateOnly = Annotated[
     bool,
     typer.Option(
@@ -54,7 +46,7 @@ ValidateOnly = Annotated[
 
 @expand_dataclasses
 def apply(
-    manifest: ManifestOrPlan,
+    manifest: options.ManifestOrPlan,
     *,
     validate_only: ValidateOnly = False,
     environment: options.Envs = None,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,17 +16,18 @@ from runner.cli.dataclass_options import expand_dataclasses
 from runner.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from runner.app.probe import ProbeOrder
     from runner.app.run_options import RunOptions
     from runner.cli.output import Console
     from runner.core.manifest.model import Manifest
+    from runner.core.transfer.probe import Probe
 
 
 @expand_dataclasses
 def doctor(
-    manifest: options.Manifest,
+    manifest: options.ManifestOrPlan,
     *,
     env: options.Env = None,
+    exclude: options.Exclude = None,
     probe: Annotated[
         str | None,
         typer.Option(
@@ -42,7 +44,17 @@ def doctor(
         Path | None,
         typer.Option("--probe-out", metavar="FILE", help="By default probe-TIME.json, here."),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Write the plan of the probe to this file, for people to sign; move nobody.",
+            show_default=False,
+        ),
+    ] = None,
     journal: options.Journal = None,
+    report_dir: options.ReportDir = Path("reports"),
     lock_timeout: options.LockTimeout = None,
     yes: options.Yes = False,
     output: options.OutputOptions,
@@ -51,20 +63,35 @@ def doctor(
 
     Only with --probe is anything moved: the one conversation that you name.
     """
+    from runner.app.plan_check import as_planned
     from runner.app.run_options import RunOptions
+    from runner.cli.output import boundary
+    from runner.core.transfer.probe import Probe
 
     if (probe is None) != (probe_to is None):
         raise typer.BadParameter("--probe CONVERSATION and --probe-to DESTINATION go together")
+    if probe is None and (out or probe_out) is not None:
+        raise typer.BadParameter(
+            "--out and --probe-out are for a probe: add --probe and --probe-to"
+        )
     console = output.console()
-    request = RunOptions(
-        manifest=manifest, environment=env, journal=journal, lock_timeout_s=lock_timeout or 0.0
+    given = RunOptions(
+        manifest=manifest,
+        report_dir=report_dir,
+        environment=env,
+        exclude=tuple(exclude or ()),
+        journal=journal,
+        lock_timeout_s=lock_timeout or 0.0,
+        probe=None if probe is None or probe_to is None else Probe(probe, probe_to),
     )
-    if probe is None or probe_to is None:
+    with boundary(console, manifest):
+        request = as_planned(given)
+    if request.probe is None:
         examine_gateway(console, request)
-        return
-    from runner.app.probe import ProbeOrder
-
-    probe_gateway(console, request, ProbeOrder(probe, probe_to, probe_out), yes=yes)
+    elif out is not None:
+        plan_probe(console, request, out)
+    else:
+        probe_gateway(console, request, request.probe, probe_out, yes=yes)
 
 
 def examine_gateway(console: Console, request: RunOptions) -> None:
@@ -88,7 +115,33 @@ def examine_gateway(console: Console, request: RunOptions) -> None:
         raise SystemExit(ExitCode.OK if is_well(checks) else ExitCode.UNREACHABLE)
 
 
-def probe_gateway(console: Console, request: RunOptions, order: ProbeOrder, *, yes: bool) -> None:
+def plan_probe(console: Console, request: RunOptions, out: Path) -> None:
+    """Write the plan of a probe, and show how it is signed and carried out."""
+    import os
+
+    from runner.app.approvals import people_required
+    from runner.app.plan import read_manifest
+    from runner.app.probe import save_probe_plan
+    from runner.cli.output import boundary
+    from runner.console.terminal_text import visible
+    from runner.core.next_steps import approve
+    from runner.staging.rows import Staging
+
+    if request.plan is not None:
+        raise typer.BadParameter("--out writes a plan of a manifest, and this is a plan")
+    with boundary(console, request.manifest), console.logging(), Staging() as staging:
+        manifest, _ = read_manifest(replace(request, validate_only=True), staging)
+        save_probe_plan(request, manifest, staging, out)
+        console.err.write(f"plan: {visible(str(out))}\n")
+        people = people_required(manifest, os.environ)
+        steps = approve(replace(request.arguments(manifest), plan=str(out)), people)
+        for step in steps if people else steps[-1:]:
+            console.err.write(f"{step.text}:\n  {step.command}\n")
+
+
+def probe_gateway(
+    console: Console, request: RunOptions, order: Probe, out: Path | None, *, yes: bool
+) -> None:
     """Ask, move one conversation there and back, and show the platform's behaviour.
 
     Exit 1 if it was not moved, or not back; 6 if that is not known; a signal's code after a signal.
@@ -96,7 +149,7 @@ def probe_gateway(console: Console, request: RunOptions, order: ProbeOrder, *, y
     import structlog
 
     from runner.app.plan import read_manifest
-    from runner.app.probe import check_order, probe
+    from runner.app.probe import check_probe, probe
     from runner.app.probe_result import probe_to_json, render_probe
     from runner.app.signals import Signals
     from runner.cli.output import boundary
@@ -104,18 +157,18 @@ def probe_gateway(console: Console, request: RunOptions, order: ProbeOrder, *, y
     from runner.staging.rows import Staging
 
     Signals().install()
-    with boundary(console, request.manifest), console.logging(), Staging() as staging:
+    with boundary(console, request.manifest), console.watching() as observer, Staging() as staging:
         manifest, _ = read_manifest(request, staging)
-        check_order(manifest, order)
+        check_probe(request, manifest, staging)
         if not yes and not _agreed(manifest, order):
             raise SystemExit(ExitCode.INTERRUPTED)
         log = structlog.get_logger()  # of the standard library's loggers, warnings show at most
-        probed = probe(request, manifest, order, log.info)
+        probed = probe(request, manifest, staging, observer, out=out, say=log.info)
         console.show(render_probe, probe_to_json, (probed.findings, probed.file))
         raise SystemExit(probed.code)
 
 
-def _agreed(manifest: Manifest, order: ProbeOrder) -> bool:
+def _agreed(manifest: Manifest, order: Probe) -> bool:
     """Ask on the terminal. Raises `UsageError` without one: a customer would move unconfirmed."""
     from runner.cli.confirmation import ask_on_terminal
     from runner.console.terminal_text import visible
@@ -123,7 +176,7 @@ def _agreed(manifest: Manifest, order: ProbeOrder) -> bool:
     question = (
         "Move one live conversation, and back?\n"
         f"  environment   {visible(manifest.environment.name)}\n"
-        f"  conversation  {visible(order.conversation_id)}\n"
+        f"  conversation  {visible(order.interaction_id)}\n"
         f"  to            {visible(order.destination_uri)}"
     )
     agreed = ask_on_terminal(question)

@@ -47,6 +47,7 @@ class GenesysProber:
         *,
         keep: Callable[[], None],
         say: Callable[[str], None],
+        why_shut: Callable[[], str | None],
     ) -> None:
         """Move one conversation there and back. Raises `GatewayError`."""
         rest, clock = GenesysRest.connected(connection), connection.clock
@@ -60,6 +61,7 @@ class GenesysProber:
                 new_id=lambda: str(uuid.uuid4()),
                 keep=keep,
                 say=say,
+                why_shut=why_shut,
             )
             await visit.run(conversation_id, destination_uri)
         finally:

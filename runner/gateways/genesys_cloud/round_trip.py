@@ -60,7 +60,8 @@ SETTLED_S = 3.0
 class RoundTrip:
     """One probe. `keep` makes the findings durable, and is called before each command is sent.
 
-    `say` shows a sentence to the operator. `media` completes the draft; the platform ignores it.
+    `say` shows a sentence to the operator. `why_shut` returns why nothing may be moved there now.
+    `media` completes the draft; the platform ignores it.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class RoundTrip:
         new_id: Callable[[], str],
         keep: Callable[[], None],
         say: Callable[[str], None],
+        why_shut: Callable[[], str | None],
     ) -> None:
         self._rest = rest
         self._dial = dial
@@ -81,6 +83,7 @@ class RoundTrip:
         self._new_id = new_id
         self._keep = keep
         self._say = say
+        self._why_shut = why_shut
         self._clock = rest.waiter.clock
         self._masks = Masks()
         self._conversation_id = ""
@@ -215,6 +218,11 @@ class RoundTrip:
         self._keep()  # a command under way is on record, even if this process dies
         while (wait_s := self._rest.rate_limiter.due_in(0)) > 0:
             await self._clock.sleep(wait_s)
+        is_there = attempt is self._findings.there  # who was moved is moved back in any case
+        if is_there and (why := self._why_shut()) is not None:
+            attempt.end, attempt.lost = End.NOT_SENT, why
+            self._keep()
+            return
         self._rest.rate_limiter.take()
         self._left_at = self._clock.now()
         self._say(f"asking the platform: {attempt.operation} to {attempt.destination}")

@@ -34,6 +34,7 @@ class Probe:
     trip: RoundTrip
     findings: Findings
     said: list[str] = field(default_factory=list)
+    shut: list[str] = field(default_factory=list)  # why nothing may be moved now
 
     async def run(self, conversation_id: str = "c-1", to: str = TO_QUEUE) -> None:
         """Run it to its end."""
@@ -42,7 +43,7 @@ class Probe:
 
 @asynccontextmanager
 async def probe() -> AsyncIterator[Probe]:
-    clock, findings, said = SteppedClock(), Findings({}), list[str]()
+    clock, findings, said, shut = SteppedClock(), Findings({}), list[str](), list[str]()
     numbers = itertools.count(1)
     async with VendorServer() as server:
         server.conversations["c-1"] = WAITING
@@ -61,9 +62,10 @@ async def probe() -> AsyncIterator[Probe]:
             new_id=lambda: f"m-{next(numbers)}",
             keep=lambda: None,
             say=said.append,
+            why_shut=lambda: next(iter(shut), None),
         )
         try:
-            yield Probe(server, clock, trip, findings, said)
+            yield Probe(server, clock, trip, findings, said, shut)
         finally:
             await clock.through(rest.close())
 
@@ -116,3 +118,27 @@ async def test_a_conversation_whose_id_is_in_capitals_is_probed():
         probed.server.posted = lambda _: conversations.update({shouted.lower(): moved})
         await probed.run(shouted, TO_QUEUE.upper().replace("GENESYS://QUEUE", "genesys://queue"))
     assert has_arrived(probed.findings)
+
+
+async def test_a_window_that_shuts_before_the_command_leaves_keeps_it():
+    async with probe() as probed:
+        probed.shut.append("the window is shut")
+        await probed.run()
+        assert not [each for each in probed.server.requests if "replace" in each.path]
+    assert probed.findings.there is not None
+    assert probed.findings.there.end is End.NOT_SENT
+    assert probed.findings.there.lost == "the window is shut"
+
+
+async def test_a_window_that_shuts_while_it_is_away_lets_it_come_back():
+    async with probe() as probed:
+
+        def move(_command: Request) -> None:
+            probed.server.conversations["c-1"] = MOVED
+            probed.shut.append("the window is shut")
+
+        probed.server.posted = move
+        await probed.run()
+    assert probed.findings.there is not None
+    assert probed.findings.there.end is End.ARRIVED
+    assert probed.findings.back is not None
