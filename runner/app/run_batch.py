@@ -194,6 +194,7 @@ def _spec_of(batch: PlannedBatch, gates: Gates | None) -> RunSpec:
             batch=manifest.name,
             new_id=lambda: f"msg_{uuid.uuid4().hex}",
         ),
+        sending_s=batch.plan.sending_s,
         find_fault=codec.find_fault,
         compose=codec.compose,
         total_kbps=constraints.total_bandwidth_kbps,

@@ -33,6 +33,7 @@ class ProgressReporter:
         waits: Callable[[], Iterable[str | None]] = tuple,
         command: Callable[[], str | None] = lambda: None,
         burst: int,
+        sending_s: float | None = None,
     ) -> None:
         self._gateway = gateway
         self._admission = admission
@@ -44,7 +45,9 @@ class ProgressReporter:
         self._waits = waits
         self._command = command
         self._burst = burst
+        self._sending_s = sending_s
         self.stage: str | None = None
+        self.pauses_left_s = 0.0
         self._held_by: str | None = None  # as it was reported
         self._reported_at: dict[str, float] = {}
 
@@ -69,6 +72,8 @@ class ProgressReporter:
             stage=self.stage,
             recent_failures=tuple(metrics.recent_failures),
             burst=self._burst,
+            sending_s=self._sending_s,
+            pauses_left_s=self.pauses_left_s,
         )
 
     def _waiting_for(self) -> str | None:

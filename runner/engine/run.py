@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 from runner.core import next_steps
 from runner.core.control import Bounds, CommandName
@@ -208,6 +210,7 @@ class BatchRun:
             waits=lambda: (self._gatekeeper.waiting_for, self._destinations.waiting_for),
             command=lambda: next_steps.ending(spec.journal_name, self._ends_by()),
             burst=spec.limits.burst,
+            sending_s=spec.sending_s,
         )
         self._gatekeeper = WaveGatekeeper(
             gates=spec.gates,
@@ -286,7 +289,11 @@ class BatchRun:
                     doubts = await self._reconciler.look_up_all()
                     for transfer in doubts:
                         self._destinations.occupy(transfer)
-                    for wave in self._rollout.waves(doubts=len(doubts)):
+                    waves = self._rollout.waves(doubts=len(doubts))
+                    for number, wave in enumerate(waves, 1):
+                        self._progress_reporter.pauses_left_s = math.fsum(
+                            later.conditions.pause_s for later in waves[number:]
+                        )
                         if not await self._gatekeeper.admit(wave):
                             break
                         workers = await self._begin(wave)
@@ -382,7 +389,7 @@ class BatchRun:
         return min(workers, wave.size)
 
     async def _announce(self, wave: Wave) -> None:
-        fields = {"wave": wave.number, "of": wave.of, "transfers": wave.size}
+        fields: dict[str, Any] = {"wave": wave.number, "of": wave.of, "transfers": wave.size}
         self._progress_reporter.stage = stage_of(fields)
         self._observer.noticed("wave begins", **fields)
         now, wall = self._clock.now(), self._clock.wall()
@@ -393,6 +400,7 @@ class BatchRun:
             value=wave.number,
             reason=f"of {wave.of} began: {counted(wave.size)}",
         )
+        fields |= {"pauses_left_s": self._progress_reporter.pauses_left_s}
         await self._journal.record(Note(Note.WAVE_BEGUN, wall, fields))
 
     async def _restore_doubts(self) -> None:

@@ -44,6 +44,7 @@ class RunSpec:
     sends: Mapping[str, int] = field(default_factory=dict)  # transfers to each of these
     handle_s: float = ASSUMED_HANDLE_S  # how long an agent serves an interaction
     pace: PaceLeft = FULL_PACE  # what the gateway asked of earlier runs
+    sending_s: float | None = None  # how long the limits let it take, pauses aside; None: unknown
 
     @property
     def batch_total(self) -> int:

@@ -97,6 +97,7 @@ class Follower:
         self._session = SessionState.DIALLING
         self._has_ended = False
         self._stage: str | None = None
+        self._pauses_left_s = 0.0
         self._holds = RunHolds()
         self.has_news = False  # whether the last look found new events
         try:
@@ -146,6 +147,7 @@ class Follower:
             stage=self._stage,
             recent_failures=tuple(self._recent_failures),
             burst=self._burst,
+            pauses_left_s=self._pauses_left_s,
         )
 
     def _attach(self) -> None:
@@ -158,8 +160,8 @@ class Follower:
             self._base = source.base()
             last = source.last_seq()
             self._seq = max(0, last - LOOKED_BACK)
-            for body in source.named(self._seq, EVENTS):
-                self._pace.take(json.loads(body))
+            for body in source.named(self._seq, (*EVENTS, Note.WAVE_BEGUN)):
+                self._take(json.loads(body))
             self._read_events()
             self._states, self._seq = bytearray(), last
             self._counts.clear()
@@ -185,7 +187,7 @@ class Follower:
         elif event == Note.RUN_ENDED:
             self._has_ended = True
         elif event == Note.WAVE_BEGUN:
-            self._stage = stage_of(body)
+            self._stage, self._pauses_left_s = stage_of(body), body.get("pauses_left_s", 0.0)
         if "state" not in body:
             self._holds.take(body)
             self._pace.take(body)

@@ -40,6 +40,8 @@ class Progress:
     stage: str | None = None  # "wave 2 of 5"
     recent_failures: Sequence[RecentFailure] = ()  # the last few, oldest first
     command: str | None = None  # a shell line by which a person ends what it waits for
+    sending_s: float | None = None  # how long the plan's limits let all of it take, without pauses
+    pauses_left_s: float = 0.0  # planned pauses before waves that have not begun
     burst: int | None = None  # frames beyond `limit_per_s` that one second may hold
 
 

@@ -63,6 +63,8 @@ def test_a_pause_stands_before_its_wave():
     assert {"wave": 2, "of": 2, "by": "pause", "seconds": 60.0} in run.noted("wave held")
     waits = [p.waiting_for for p in run.observer.progress if p.waiting_for]
     assert any("the pause of 1 min" in text for text in waits)
+    told = [note["pauses_left_s"] for note in run.noted("wave begun")]
+    assert told == [60.0, 0.0]
 
 
 def test_a_gate_that_passes_lets_the_wave_begin():

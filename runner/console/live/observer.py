@@ -54,13 +54,13 @@ class LiveObserver:
     def progressed(self, progress: Progress) -> None:
         """Draw the progress."""
         now = self._now()
-        self._pace.add(now, progress.settled)
+        self._pace.add(now, progress)
         view = View(
             progress,
             at=self._wall(),
             title=self._title,
             elapsed_s=now - self._began,
-            left_s=self._pace.left_s(progress.total),
+            left_s=self._pace.left_s,
             warnings=tuple(self._warnings),
         )
         self._writer.show(partial(lines, view))

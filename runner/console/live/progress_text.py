@@ -15,38 +15,80 @@ if TYPE_CHECKING:  # a dry run, which has no progress, shares these words
 
 WINDOW_S = 30.0
 SAMPLE_S = 0.5
+MEASURED_S = 5.0
+"""How long a run goes on before its pace says more than the limits; a burst is over by then."""
 
 
 class Throughput:
-    """Measures transfers settled per second over the last half minute."""
+    """Measures transfers settled per second over the last half minute in which nothing held the run.
+
+    Another limit begins another measurement.
+    """
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[float, int]] = deque()
-        self._latest: tuple[float, int] | None = None
+        self._samples = deque([(0.0, 0)])  # seconds without a hold, and what was settled in them
+        self._going: tuple[float, int] = self._samples[0]
+        self._latest: tuple[float, Progress] | None = None
 
-    def add(self, now: float, settled: int) -> None:
-        """Record that `settled` transfers are final at `now` (monotonic seconds)."""
-        samples = self._samples
-        self._latest = (now, settled)
-        if not samples or now - samples[-1][0] >= SAMPLE_S:
-            samples.append(self._latest)
-        while len(samples) > 1 and samples[1][0] <= now - WINDOW_S:
+    def add(self, now: float, progress: Progress) -> None:
+        """Take where the run stands at `now` (monotonic seconds)."""
+        latest, self._latest = self._latest, (now, progress)
+        if latest is None:
+            return
+        then, before = latest
+        if before.limit_per_s != progress.limit_per_s:
+            self._going = (0.0, 0)
+            self._samples = deque([self._going])
+        elif before.waiting_for is None and progress.waiting_for is None:
+            going_s, settled = self._going
+            self._going = (going_s + now - then, settled + progress.settled - before.settled)
+            self._keep()
+
+    def _keep(self) -> None:
+        samples, going_s = self._samples, self._going[0]
+        if going_s - samples[-1][0] >= SAMPLE_S:
+            samples.append(self._going)
+        while len(samples) > 1 and samples[1][0] <= going_s - WINDOW_S:
             samples.popleft()
+
+    @property
+    def _measured_s(self) -> float:
+        return self._going[0] - self._samples[0][0]
 
     @property
     def per_s(self) -> float | None:
         """Transfers per second; None before two samples."""
+        if self._measured_s < SAMPLE_S:
+            return None
+        return (self._going[1] - self._samples[0][1]) / self._measured_s
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until all is settled, planned pauses included; None: not known, or the run is held.
+
+        It begins with what the limits let the rest take.
+        """
         if self._latest is None:
             return None
-        (then, before), (now, settled) = self._samples[0], self._latest
-        return (settled - before) / (now - then) if now - then >= SAMPLE_S else None
-
-    def left_s(self, total: int) -> float | None:
-        """Return the seconds until `total` are settled at this pace, or None if unknown."""
-        pace = self.per_s
-        if self._latest is None or not pace or pace <= 0:
+        _, progress = self._latest
+        if progress.waiting_for is not None or progress.is_stopping:
             return None
-        return max(0, total - self._latest[1]) / pace
+        each_s = self._each_s(progress)
+        if each_s is None:
+            return None
+        return max(0, progress.total - progress.settled) * each_s + progress.pauses_left_s
+
+    def _each_s(self, progress: Progress) -> float | None:
+        planned_s = _planned_each_s(progress)
+        if planned_s and self._measured_s < MEASURED_S:
+            return planned_s
+        return 1 / self.per_s if self.per_s else None
+
+
+def _planned_each_s(progress: Progress) -> float:
+    """Return how long the limits let a transfer take; 0.0: they do not say."""
+    by_plan_s = (progress.sending_s or 0.0) / max(1, progress.total)
+    return max(by_plan_s, 1 / progress.limit_per_s if progress.limit_per_s else 0.0)
 
 
 def outcome_counts(outcomes: Mapping[str, int] | Mapping[Outcome, int]) -> dict[str, int]:
@@ -78,7 +120,7 @@ def rate_text(progress: Progress) -> str:
 
 def left_text(progress: Progress, pace: Throughput) -> str:
     """Return `about 2 min 33 s left`; empty if unknown."""
-    left = pace.left_s(progress.total)
+    left = pace.left_s
     return (
         "" if left is None or progress.settled >= progress.total else f"about {duration(left)} left"
     )
@@ -106,7 +148,7 @@ def progress_line(progress: Progress, pace: Throughput) -> str:
 
 def progress_fields(progress: Progress, pace: Throughput) -> dict[str, Any]:
     """Return the progress as fields of a log line."""
-    left_s = pace.left_s(progress.total)
+    left_s = pace.left_s
     return {
         "total": progress.total,
         "settled": progress.settled,

@@ -26,7 +26,7 @@ def json_lines(stream: LossyStream, now: Callable[[], float]) -> Refresh:
     pace = Throughput()
 
     def refresh(at: float, record: RunRecord, state: RunState, progress: Progress) -> None:
-        pace.add(now(), progress.settled)
+        pace.add(now(), progress)
         finished = state is RunState.FINISHED
         failures = [
             failure._asdict()

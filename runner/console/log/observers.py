@@ -82,7 +82,7 @@ class LineObserver:
     def progressed(self, progress: Progress) -> None:
         """Write it if a line is due, else keep it for the end."""
         now = self._now()
-        self._pace.add(now, progress.settled)
+        self._pace.add(now, progress)
         self._unwritten = progress
         hold = (progress.session, progress.waiting_for is not None)
         changed, self._hold = self._shows_holds and hold != self._hold, hold

@@ -351,6 +351,11 @@ class PlanFigures:
     needs_preflight: bool = False  # only the gateway knows its rows or the ids of its names
     pauses_s: float = 0.0  # those seconds of `estimate_s` that are pauses before waves
 
+    @property
+    def sending_s(self) -> float | None:
+        """How long the limits let the sending take, pauses aside; None: they do not say."""
+        return (self.estimate_s or 0.0) - self.pauses_s or None
+
 
 @frozen
 class DecisionRecord:

@@ -12,7 +12,7 @@ import structlog
 
 from runner.console.live.observer import LiveObserver
 from runner.console.live.observer_choice import choose_observers
-from runner.console.live.progress_text import Throughput, progress_line
+from runner.console.live.progress_text import Throughput, progress_fields, progress_line
 from runner.console.live.terminal_writer import TerminalWriter
 from runner.console.log.observers import (
     LineObserver,
@@ -121,19 +121,79 @@ def test_a_line_lists_outcomes_in_order_and_what_is_waited_for():
 def test_the_pace_is_that_of_the_last_half_minute():
     pace = Throughput()
     for second in range(100):
-        pace.add(float(second), second * 10 if second < 50 else 500)
+        pace.add(float(second), at(second * 10 if second < 50 else 500))
 
     assert pace.per_s == 0
-    assert pace.left_s(1000) is None
+    assert pace.left_s is None
 
 
 def test_the_pace_is_unknown_until_two_samples_tell():
     pace = Throughput()
     assert pace.per_s is None
-    pace.add(5.0, 0)
-    assert (pace.per_s, pace.left_s(10)) == (None, None)
-    pace.add(7.0, 10)
-    assert (pace.per_s, pace.left_s(20)) == (5.0, 2.0)
+    pace.add(5.0, at(0, 20))
+    assert (pace.per_s, pace.left_s) == (None, None)
+    pace.add(7.0, at(10, 20))
+    assert (pace.per_s, pace.left_s) == (5.0, 2.0)
+
+
+def paced(*spans: tuple[int, dict[str, Any]], per_s: int = 10) -> tuple[Throughput, int]:
+    """Return the pace after spans of seconds; nothing is settled while something is waited for."""
+    pace, second, settled = Throughput(), 0, 0
+    for seconds, changes in spans:
+        for _ in range(seconds):
+            pace.add(float(second), at(settled, **changes))
+            second += 1
+            settled += 0 if "waiting_for" in changes else per_s
+    return pace, settled
+
+
+HELD: dict[str, Any] = {"waiting_for": "the confirmation of wave 2 of 3"}
+
+
+def test_nothing_is_promised_while_something_holds_the_run():
+    pace, _ = paced((20, {}), (1, HELD))
+    assert pace.left_s is None
+    line = progress_line(at(200, **HELD), pace)
+    assert "left" not in line
+    assert progress_fields(at(200, **HELD), pace)["left_s"] is None
+
+
+def test_the_time_of_a_hold_does_not_slow_the_pace():
+    pace, settled = paced((20, {}), (300, HELD), (2, {}))
+    assert pace.per_s == 10.0
+    assert pace.left_s == (1000 - settled + 10) / 10
+
+
+def test_it_begins_with_what_the_limits_let_it_take():
+    pace = Throughput()
+    pace.add(0.0, at(0, limit_per_s=20.0))
+    assert pace.left_s == 50.0
+    pace.add(1.0, at(1, limit_per_s=20.0))
+    assert pace.left_s == 999 / 20
+    pace.add(5.0, at(50, limit_per_s=20.0))
+    assert pace.left_s == 95.0
+
+
+def test_the_plan_s_estimate_counts_where_more_than_the_rate_limits_it():
+    pace = Throughput()
+    pace.add(0.0, at(0, limit_per_s=20.0, sending_s=400.0))
+    assert pace.left_s == 400.0
+
+
+def test_planned_pauses_are_added():
+    pace = Throughput()
+    pace.add(0.0, at(0, limit_per_s=20.0, pauses_left_s=600.0))
+    assert pace.left_s == 650.0
+
+
+def test_another_limit_begins_another_measurement():
+    pace, settled = paced((60, {"limit_per_s": 10.0}), (1, {"limit_per_s": 5.0}))
+    assert pace.left_s == (1000 - settled + 10) / 5.0
+
+
+def test_a_run_that_stops_has_no_time_left():
+    pace, _ = paced((20, {}), (1, {"is_stopping": True}))
+    assert pace.left_s is None
 
 
 def test_an_empty_plan_is_settled():
@@ -180,7 +240,7 @@ def test_the_log_gets_events_and_progress_as_fields():
                 "session": "open",
                 "latency_ms": {"p50": 20.0, "p99": 40.0},
                 "callbacks_owed": 3,
-                "left_s": None,
+                "left_s": 40,
                 "waiting_for": None,
                 "command": None,
             },

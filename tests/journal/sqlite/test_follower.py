@@ -124,6 +124,17 @@ def test_the_limit_that_an_earlier_run_was_given_is_told(journal: Path, store: S
         assert follower.look(AT).limit_per_s == 2.0
 
 
+def test_the_wave_and_the_pauses_after_it_are_told_however_long_ago_it_began(
+    journal: Path, store: Store
+):
+    begun(store, manifest_rows(1))
+    store.record([note(Note.WAVE_BEGUN, wave=2, of=4, transfers=9, pauses_left_s=600.0)])
+    store.record([note("stray frame", n=n) for n in range(2500)])
+    with Follower(SqliteRunEvents(journal, store.run_no), "j.db") as follower:
+        told = follower.look(AT)
+        assert (told.stage, told.pauses_left_s) == ("wave 2 of 4", 600.0)
+
+
 def test_a_slower_pace_is_told_and_climbs_as_the_run_s_own_does(journal: Path, store: Store):
     record = {"batch": "b", "started_at": "2027", "manifest_sha256": "0" * 64}
     store.begin_run("r", record, at=AT, rate_per_s=20.0)
