@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,9 @@ class Rows:
 
     def destinations(self) -> list[str]:
         return [row.destination_uri for row in self.rows]
+
+    def rows_to(self) -> Mapping[str, int]:
+        return Counter(self.destinations())
 
     def repeats(self, limit: int) -> Sequence[DuplicateRows]:
         assert limit > 0

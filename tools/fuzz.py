@@ -11,7 +11,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -70,6 +70,10 @@ class Rows:
     def destinations(self) -> set[str]:
         """Return where rows go."""
         return self._destinations
+
+    def rows_to(self) -> Mapping[str, int]:
+        """Return the number of rows by destination: here each is one."""
+        return dict.fromkeys(self._destinations, 1)
 
     def repeats(self, limit: int) -> Sequence[DuplicateRows]:
         """Return the repeats found."""

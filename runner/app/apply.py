@@ -354,11 +354,11 @@ class _Run:
 
     def _report_plan(self, plan: PlanFigures) -> None:
         self._observer.noticed("planned", run=self._record.id, **run_record.plan_log_fields(plan))
-        if plan.misses_window and plan.window is not None:
+        if plan.misses_window:
             self._observer.warned(
                 "by the limits, the batch will not end inside its window",
                 ends_at=plan.ends_at,
-                not_after=plan.window.not_after,
+                not_after=plan.closes_at,
             )
 
     def _question(self, plan: PlanFigures) -> Question:

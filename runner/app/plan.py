@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -33,9 +34,10 @@ from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Manifest, Policy
-from runner.core.manifest.policy_rules import duration_s, in_flight
+from runner.core.manifest.policy_rules import ASSUMED_REPLY_S, duration_s, in_flight
 from runner.core.manifest.recurring_window import zone_of
 from runner.core.pacing.batch_so_far import BatchSoFar, between
+from runner.core.pacing.destination_times import slowest_destination
 from runner.core.pacing.rate import estimate_s
 from runner.core.pacing.waves import WaveCount, batch_ends, most_failures, pauses_s
 from runner.core.records.row_codec import read_ladder
@@ -106,8 +108,9 @@ def plan_figures(request: RunOptions, manifest: Manifest, staging: Staging) -> P
         **_time_figures(
             request,
             manifest,
-            sends,
+            staging.sends_to() if manifest.destinations else {},
             pauses_s(policy.waves, policy.wave_conditions, sends, failed_before),
+            sends=sends,
         ),
     )
 
@@ -134,13 +137,19 @@ def _at_once(request: RunOptions, manifest: Manifest, sends: int) -> int | None:
 
 
 def _time_figures(
-    request: RunOptions, manifest: Manifest, sends: int, paused_s: float
+    request: RunOptions,
+    manifest: Manifest,
+    sends_to: Mapping[str, int],
+    paused_s: float,
+    *,
+    sends: int,
 ) -> dict[str, Any]:
-    """Return the figures about time: how long `sends` would take, and about the window.
+    """Return the figures about time: how long `sends` would take, and about the windows.
 
-    `paused_s` is how long the pauses before the waves take together.
+    `sends_to` is how many go to each destination, and `paused_s` how long the pauses before the waves
+    take together.
     """
-    policy, window = manifest.policy, manifest.policy.window
+    policy, destinations = manifest.policy, manifest.destinations
     limits = request.limits(manifest.environment)
     each = manifest.environment.requests_each(preflight=policy.preflight)
     by_limits_s = estimate_s(
@@ -149,20 +158,38 @@ def _time_figures(
         http_rate_per_s=limits.http_rate_per_s,
         requests_each=each,
     )
+    slowest = slowest_destination(sends_to, destinations)
+    if slowest is not None:
+        by_limits_s = max(by_limits_s or 0.0, slowest.takes_s)
     paused_s = paused_s if sends else 0.0
     takes_s = None if by_limits_s is None and not paused_s else (by_limits_s or 0.0) + paused_s
     figures: dict[str, Any] = {"estimate_s": takes_s, "pauses_s": paused_s}
-    if window is None:
-        return figures
     lasts_s = paused_s + duration_s(
-        sends=sends, limits=limits, requests_each=each, max_failures=policy.max_failures
+        sends=sends,
+        limits=limits,
+        requests_each=each,
+        max_failures=policy.max_failures,
+        slowest=slowest_destination(sends_to, destinations, reply_s=ASSUMED_REPLY_S),
     )
-    ends_s = window.ends_at_s(now_s=time.time(), lasts_s=lasts_s)
-    closes = window.not_after
-    return figures | {
-        "window": window_record(window),
-        "ends_at": window.spelt(ends_s) if sends else None,
+    return figures | _window_figures(policy, lasts_s, sends=sends)
+
+
+def _window_figures(policy: Policy, lasts_s: float, *, sends: int) -> dict[str, Any]:
+    """Return the figures about the windows, for `sends` transfers that take `lasts_s` seconds."""
+    if policy.window is None and not policy.windows:
+        return {}
+    found: dict[str, Any] = {"window": policy.window and window_record(policy.window)}
+    now_s = time.time()
+    span = policy.next_span(now_s)
+    if span is None or span.not_before is None:
+        return found
+    opens, closes = span.not_before, span.not_after
+    ends_s = span.ends_at_s(now_s=now_s, lasts_s=lasts_s)
+    return found | {
+        "ends_at": span.spelt(ends_s) if sends else None,
         "misses_window": bool(sends) and closes is not None and ends_s > closes.at_s,
+        "opens_at": opens.text if opens.at_s > now_s else None,
+        "closes_at": None if closes is None else closes.text,
     }
 
 
@@ -277,14 +304,16 @@ def _figures_after_lookups(
 ) -> PlanFigures:
     """Return a plan's figures; only rows that a look-up found fit count as sent."""
     fit = {n for n, foreseen in preflight.rows.items() if foreseen.sent}
-    changed = sum(
-        verdict.action is Action.CHANGED and row.n in fit for row, verdict in staging.planned()
-    )
+    changed, sends_to = 0, Counter[str]()
+    for row, verdict in staging.planned():
+        if row.n in fit:
+            changed += verdict.action is Action.CHANGED
+            sends_to[row.destination_uri] += 1
     return replace(
         figures,
         send=len(fit),
         changed=changed,
-        **_time_figures(request, manifest, len(fit), figures.pauses_s),
+        **_time_figures(request, manifest, sends_to, figures.pauses_s, sends=len(fit)),
     )
 
 

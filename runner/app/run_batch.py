@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -210,10 +210,16 @@ def _spec_of(batch: PlannedBatch, gates: Gates | None) -> RunSpec:
         so_far=batch.so_far,
         destinations=manifest.destinations,
         observed=observed,
-        sends=batch.staging.sends_to(observed[:MOST_DESTINATIONS]),
+        sends=_sends_to(batch.staging, observed[:MOST_DESTINATIONS]),
         handle_s=handle_s_of(manifest)[0],
         pace=batch.history.pace_left(),
     )
+
+
+def _sends_to(staging: Staging, uris: Sequence[str]) -> Mapping[str, int]:
+    """Return how many rows would be sent to each of these destinations."""
+    sends = staging.sends_to() if uris else {}
+    return {uri: sends.get(uri, 0) for uri in uris}
 
 
 def _dispatcher(

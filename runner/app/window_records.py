@@ -40,25 +40,14 @@ def run_windows(policy: Policy, began_s: float, ended_s: float) -> RunWindows | 
     window, windows = policy.window, policy.windows
     if window is None and not windows:
         return None
-    closed_s, closed = _closing(policy, began_s)
-    if closed_s is None or closed_s > ended_s:
-        closed_s = closed = None
+    span = policy.next_span(began_s)
+    closed = None if span is None else span.not_after
+    if closed is not None and closed.at_s > ended_s:
+        closed = None
     return RunWindows(
         window=None if window is None else window_record(window),
         zone=zone_of(windows.rules) if windows else None,
-        closed_at=closed,
-        closed_at_utc=None if closed_s is None else utc_text(closed_s),
+        closed_at=None if closed is None else closed.text,
+        closed_at_utc=None if closed is None else utc_text(closed.at_s),
         openings=openings_from(windows, ended_s),
     )
-
-
-def _closing(policy: Policy, from_s: float) -> tuple[float | None, str | None]:
-    """Return when the windows close, of those that are open at `from_s`, and the time as written."""
-    found: list[tuple[float, str]] = []
-    if policy.window is not None and policy.window.is_open(from_s):
-        end = policy.window.not_after
-        found += [] if end is None else [(end.at_s, end.text)]
-    if policy.windows and policy.windows.is_open(from_s):
-        for _, closes in policy.windows.openings(from_s):
-            found += [] if closes is None else [(closes, policy.windows.spelt(closes))]
-    return min(found, default=(None, None))

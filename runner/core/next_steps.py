@@ -10,6 +10,7 @@ command must neither move anyone a second time nor begin another journal.
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +26,10 @@ from runner.core.transfer.probe import Probe
 
 PROGRAM = "runner"
 REPORT_DIR = "reports"
+WAIT = "--wait"
+WAITS_ALONE_S = 168 * 3600.0
+"""How long `--wait` waits where it stands alone."""
+
 PLAN_NAME = "plan.json"
 """The plan file's name in offered commands."""
 
@@ -123,17 +128,21 @@ def shell_line(argv: Sequence[str]) -> str:
     return " ".join(map(_quoted, argv))
 
 
-def apply(run: RunArguments) -> tuple[str, ...]:
+def apply(run: RunArguments, *, waits_s: float | None = None) -> tuple[str, ...]:
     """Return the command that applies again with the options of a run.
 
-    That of a submission submits its manifest again: environment and secrets are a worker's.
+    That of a submission submits its manifest again: environment and secrets are a worker's. `waits_s`
+    is how long it has to wait for a window; None: not at all.
     """
     if run.submission is not None:
         return _command(("submit",), (run.manifest,), run.options.in_next_steps())
     if run.probe is not None:
         options = (*run.probe.words(), *_of_batch(run))
         return _command(("doctor",), (run.plan or run.manifest,), options)
-    return _command(("apply",), (run.plan or run.manifest,), _of_batch(run))
+    wait: tuple[str, ...] = ()
+    if waits_s is not None:
+        wait = (WAIT,) if waits_s < WAITS_ALONE_S else (WAIT, f"{math.ceil(waits_s / 3600)}h")
+    return _command(("apply",), (run.plan or run.manifest,), (*_of_batch(run), *wait))
 
 
 def go_on(run: RunArguments, sentence: str) -> Step:
@@ -176,8 +185,11 @@ def sign_plan(path: str) -> str:
     return f"{shell_line(sign)} < {_quoted(path)} > {_quoted(f'{path}.NAME.sig')}"
 
 
-def approve(run: RunArguments, people: int) -> tuple[Step, ...]:
-    """Return how the plan file `run.plan`, which `people` must sign, is approved and applied."""
+def approve(run: RunArguments, people: int, *, waits_s: float | None = None) -> tuple[Step, ...]:
+    """Return how the plan file `run.plan`, which `people` must sign, is approved and applied.
+
+    `waits_s` is how long `apply` has to wait for a window; None: not at all.
+    """
     path = run.plan or PLAN_NAME
     each = "one other person" if people == 1 else f"{people:,} people"
     return (
@@ -186,7 +198,7 @@ def approve(run: RunArguments, people: int) -> tuple[Step, ...]:
             line=sign_plan(path),
         ),
         Step("see who has approved it, and what is missing", _command(("approvals",), (path,), ())),
-        Step("carry it out", apply(run)),
+        Step("carry it out", apply(run, waits_s=waits_s)),
     )
 
 

@@ -150,7 +150,19 @@ def _load(
     if not problems.failed and is_window_enforced:
         rows = transfers.rows if overrides.limit is None else min(transfers.rows, overrides.limit)
         with_limits = replace(chosen, limits=overrides.limits(chosen))
-        check_policy_ends(document, with_limits, problems, rows=rows, now_s=now_s)
+        left_out = transfers.rows - rows
+        check_policy_ends(
+            document,
+            with_limits,
+            problems,
+            rows=rows,
+            sends_to=lambda: {
+                uri: there - left_out
+                for uri, there in sink.rows_to().items()
+                if there > left_out  # at the least: the limit may leave out any
+            },
+            now_s=now_s,
+        )
     used = references.used_callbacks
     notify: tuple[Notification, ...] = ()
     if overrides.own is not None:

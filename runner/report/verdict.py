@@ -338,23 +338,40 @@ def _plan_steps(content: Content, send: int) -> Iterator[Step]:
             _SAVE_AGAIN if again else _SAVE_TO_SIGN,
             next_steps.plan(given, out=given.plan, preflight=needs_preflight),
         )
-        yield from _carry_out(given, "Carry it out.", approvals)
+        yield from _carry_out(given, "Carry it out.", approvals, _waits_s(content))
     else:
         if given.plan is None and plan is not None and plan.selections:
             yield Step(_ASK, next_steps.plan(given, preflight=True))
-        yield from _carry_out(given, "Read the plan below, then carry it out.", approvals)
+        text = "Read the plan below, then carry it out."
+        waits_s = _waits_s(content)
+        if plan is not None and next_steps.WAIT in next_steps.apply(given, waits_s=waits_s):
+            text = _WAIT.format(plan.opens_at)
+        yield from _carry_out(given, text, approvals, waits_s)
     if plan is not None and plan.in_doubt:
         yield Step("See what is in doubt.", next_steps.status(given.journal_path))
 
 
-def _carry_out(given: RunArguments, text: str, approvals: int) -> Iterator[Step]:
-    """Yield how a plan is applied, once `approvals` people have signed it."""
+def _waits_s(content: Content) -> float | None:
+    """Return how long after a plan its windows open; None: they were open, or there are none."""
+    plan = content.source.plan
+    opens_at = None if plan is None else plan.opens_at
+    return seconds_between(content.source.run.started_at, opens_at)
+
+
+def _carry_out(
+    given: RunArguments, text: str, approvals: int, waits_s: float | None
+) -> Iterator[Step]:
+    """Yield how a plan is applied, once `approvals` people have signed it and its window opens."""
     if not approvals or given.plan is None:
-        yield Step(text, next_steps.apply(given))
+        yield Step(text, next_steps.apply(given, waits_s=waits_s))
         return
-    yield from map(_as_sentence, next_steps.approve(given, approvals))
+    yield from map(_as_sentence, next_steps.approve(given, approvals, waits_s=waits_s))
 
 
+_WAIT = (
+    "Read the plan below. Nothing is sent before the window opens, at {}: wait for that and carry it"
+    " out, or have at or cron run it then, without --wait."
+)
 _ASK = "See whom the selections find now; nobody is moved."
 _SAVE_AGAIN = (
     "Read the plan below, then save it: what it moves again is moved only once, however often the"
@@ -381,10 +398,12 @@ def _planned(content: Content) -> RunVerdict:
         detail += (
             f" {plan.changed:,} of them were carried to another destination by an earlier run."
         )
-    if plan.misses_window and plan.window is not None:
+    if plan.opens_at is not None:
+        detail += f" Nothing would be sent before the window opens, at {plan.opens_at}."
+    if plan.misses_window:
         detail += (
             f" At the limits it would not end within its window, which closes at"
-            f" {plan.window.not_after}: the rest would not be sent."
+            f" {plan.closes_at}: the rest would not be sent."
         )
     tone = "doubt" if plan.in_doubt or plan.misses_window else "calm"
     return RunVerdict(tone, ", ".join(parts) + ".", detail, steps)

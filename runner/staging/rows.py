@@ -280,13 +280,16 @@ class Staging(Scratch):
         for (action, code), count in found.items():
             yield action, code, count
 
-    def sends_to(self, uris: Sequence[str]) -> dict[str, int]:
-        """Return how many rows would be sent to each of these destinations."""
-        asked = "SELECT count(*) FROM planned WHERE destination_uri = ? AND action IN (?, ?)"
-        return {
-            uri: int(self._connection.execute(asked, [uri, *sorted(SENDS)]).fetchone()[0])
-            for uri in uris
-        }
+    def rows_to(self) -> dict[str, int]:
+        """Return the number of rows by destination."""
+        self._flush()
+        asked = "SELECT destination_uri, count(*) FROM rows GROUP BY 1"
+        return dict(self._connection.execute(asked))
+
+    def sends_to(self) -> dict[str, int]:
+        """Return how many rows would be sent, by destination."""
+        asked = "SELECT destination_uri, count(*) FROM planned WHERE action IN (?, ?) GROUP BY 1"
+        return dict(self._connection.execute(asked, sorted(SENDS)))
 
     def failed_before(self) -> int:
         """Return how many of the rows to be sent were rejected or failed before."""

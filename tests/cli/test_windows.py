@@ -135,3 +135,57 @@ def test_a_wait_that_is_too_short_ends_at_once_and_a_signal_ends_one(
         waiting.send_signal(signal.SIGTERM)
         assert waiting.wait(60) == 143
     assert not gateway.frames
+
+
+def slow_batch(gateway: Gateway, **policy: Any) -> dict[str, Any]:
+    """Return 20 transfers to a destination that takes one a minute, at a fast gateway."""
+    content = manifest(gateway, [transfer() for _ in range(20)])
+    content["destinations"] = {"genesys://queue/*": {"rate": "1/min"}}
+    content["policy"] |= policy
+    return content
+
+
+@pytest.mark.parametrize("kind", ["window", "windows"])
+def test_a_plan_takes_as_long_as_its_slowest_destination_lets_it(
+    gateway: Gateway, harness: Harness, kind: str
+):
+    closes = datetime.now(UTC) + timedelta(minutes=10)
+    policy: dict[str, Any] = {"window": {"not_after": closes.isoformat(timespec="seconds")}}
+    if kind == "windows":
+        policy = {"windows": [{"allow": span(-0.5, "PT40M"), "zone": "UTC"}]}
+    path = harness.write(slow_batch(gateway, **policy))
+    planned = harness.run("plan", path)
+    assert "takes about 20 min" in planned.out
+    assert "warning[R011]: by the limits of its destination genesys://queue/" in planned.err
+    assert "after the window has closed: the rest would not be sent" in planned.out
+    plan = json.loads(harness.run("plan", path, "--output", "json").out)["plan"]
+    assert plan["estimate_s"] == 1200
+    assert plan["misses_window"]
+    few = harness.run("plan", path, "--limit", "5")
+    assert "takes about 5 min" in few.out
+    assert "R011" not in few.err
+
+
+@pytest.mark.parametrize("kind", ["window", "windows"])
+def test_outside_its_window_a_plan_says_when_it_opens_and_how_to_wait(
+    gateway: Gateway, harness: Harness, kind: str
+):
+    opens = (datetime.now(UTC) + timedelta(hours=3)).replace(second=0, microsecond=0)
+    shown = f"{opens:%Y-%m-%dT%H:%M:00+00:00}"
+    content = with_windows(gateway, {"allow": span(3)})
+    if kind == "window":
+        content["policy"]["window"] = {"not_before": shown}
+        del content["policy"]["windows"]
+    path = harness.write(content)
+    planned = harness.run("plan", path)
+    assert f"  the window is shut until {shown}: nothing is sent before\n" in planned.out
+    assert "  wait for the window and carry it out; or have `at` or cron" in planned.out
+    assert f"runner apply {path} --wait\n" in planned.out
+    document = json.loads(harness.run("plan", path, "--output", "json").out)
+    assert document["plan"]["opens_at"] == shown
+    assert shown in document["next_steps"][0]["text"]
+    assert document["next_steps"][0]["argv"][-1] == "--wait"
+    page = (harness.folder / document["report"] / "report.html").read_text("utf-8")
+    assert f"Nothing would be sent before the window opens, at {shown}." in page
+    opened = harness.run("plan", harness.write(with_windows(gateway, {"allow": span(-1)})))
+    assert "--wait" not in opened.out

@@ -45,6 +45,12 @@ def test_apply_repeats_everything_but_what_is_decided_for_one_run_alone():
     )
 
 
+@pytest.mark.parametrize(("hours", "option"), [(3.2, ("--wait",)), (200.5, ("--wait", "201h"))])
+def test_apply_waits_for_a_window_however_late_it_opens(hours: float, option: tuple[str, ...]):
+    given = RunArguments("a.yaml", "demo")
+    assert next_steps.apply(given, waits_s=hours * 3600) == ("runner", "apply", "a.yaml", *option)
+
+
 def test_a_run_that_was_applied_goes_on_by_being_applied_again():
     step = next_steps.go_on(RunArguments("b.yaml", "production"), "{again}, once it is fixed")
     assert step.text == "apply again, once it is fixed"

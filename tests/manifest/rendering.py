@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runner.core.diagnostics.problem import Problem
@@ -33,6 +34,9 @@ class ListSink:
 
     def destinations(self) -> list[str]:
         return [row.destination_uri for row in self.rows]
+
+    def rows_to(self) -> Mapping[str, int]:
+        return Counter(self.destinations())
 
     def repeats(self, limit: int) -> Sequence[DuplicateRows]:
         found: list[DuplicateRows] = []

@@ -280,6 +280,9 @@ class Counter:
     def destinations(self) -> tuple[()]:
         return ()
 
+    def rows_to(self) -> dict[str, int]:
+        return {}
+
     def repeats(self, limit: int) -> tuple[()]:
         del limit
         return ()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from runner.console.results.run_result import RunResult
 from runner.console.terminal_text import Paint, visible
 from runner.core.exit_code import ExitCode
+from runner.core.next_steps import WAIT
 from runner.core.number_text import counted, duration
 from runner.core.pacing.waves import of_it_pauses, wave_sizes
 from runner.core.records.run_record import PlanFigures
@@ -82,13 +83,6 @@ def plan_schedule(plan: PlanFigures) -> Iterator[str]:
         begins = f" from {window.not_before}" if window.not_before else ""
         ends = f" until {window.not_after}" if window.not_after else ""
         yield f"  is sent only{begins}{ends}"
-        late = (
-            ", after the window has closed: the rest would not be sent"
-            if plan.misses_window
-            else ""
-        )
-        if plan.ends_at is not None:
-            yield f"  ends at about {plan.ends_at} at the limits{late}"
     if plan.openings:
         in_utc = "" if plan.zone == "UTC" else " (in UTC)"
         yield f"  is sent only while a window is open, in {plan.zone}{in_utc}:"
@@ -96,6 +90,11 @@ def plan_schedule(plan: PlanFigures) -> Iterator[str]:
         in_utc = f" ({_span(opening.opens_utc, opening.closes_utc)})"
         own = _span(opening.opens, opening.closes)
         yield f"    {own}{'' if plan.zone == 'UTC' else in_utc}"
+    if plan.opens_at is not None:
+        yield f"  the window is shut until {plan.opens_at}: nothing is sent before"
+    if plan.ends_at is not None:
+        late = ", after the window has closed: the rest would not be sent"
+        yield f"  ends at about {plan.ends_at} at the limits{late if plan.misses_window else ''}"
 
 
 def _span(opens: str, closes: str | None) -> str:
@@ -115,6 +114,8 @@ def plan_steps(result: RunResult) -> Iterator[str]:
             text: str | None = step.text[0].lower() + step.text[1:].removesuffix(".")
         elif step.argv[1:2] == ("plan",) and "--out" not in step.argv:
             text = "see whom the selections find now; nobody is moved"
+        elif WAIT in step.argv:
+            text = "wait for the window and carry it out; or have `at` or cron run it then, without --wait"
         elif approvals and step.argv[1:2] == ("plan",) and "--again" not in step.argv:
             text = "save the plan first: people approve a file, not a manifest"
         else:

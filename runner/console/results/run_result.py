@@ -159,6 +159,8 @@ def _plan(plan: PlanFigures) -> dict[str, Any]:
         "zone": plan.zone,
         "ends_at": plan.ends_at,
         "misses_window": plan.misses_window,
+        "opens_at": plan.opens_at,
+        "closes_at": plan.closes_at,
         "selections": plan.selections,
         "approvals": plan.approvals,
         "needs_preflight": plan.needs_preflight,

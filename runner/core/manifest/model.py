@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from runner.core.frozen import frozen
 from runner.core.gates import Bound, Gate, UrlGate, WaveConditions
-from runner.core.manifest.dated_window import Window
+from runner.core.manifest.dated_window import Moment, Window
 from runner.core.manifest.destinations import NO_LIMITS, DestinationTable
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.quantity import Amount
-from runner.core.manifest.recurring_window import NO_WINDOWS, Windows
+from runner.core.manifest.recurring_window import NO_WINDOWS, Windows, utc_text
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.doubt_evidence import Promise
@@ -332,6 +332,25 @@ class Policy:
         for opening in self.windows.openings(begins_s):
             return opening.opens_s if window.is_open(opening.opens_s) else None
         return None
+
+    def next_span(self, at_s: float) -> Window | None:
+        """Return when frames may leave next, from `at_s` on; None: never again."""
+        if (opens_s := self.shut_until_s(at_s)) is None:
+            return None
+        closings = [] if self.window is None else [self.window.not_after]
+        if self.windows:
+            closes = (each.closes_s for each in self.windows.openings(opens_s))
+            closings += [
+                Moment(self.windows.spelt(each), each) for each in closes if each is not None
+            ]
+        ends = min(filter(None, closings), key=lambda each: each.at_s, default=None)
+        return Window(Moment(self._spelt(opens_s), opens_s), ends)
+
+    def _spelt(self, at_s: float) -> str:
+        """Return a time as text, in the zone of the windows."""
+        if self.windows:
+            return self.windows.spelt(at_s)
+        return utc_text(at_s) if self.window is None else self.window.spelt(at_s)
 
 
 @frozen

@@ -11,6 +11,7 @@ from runner.core.manifest.quantity import EVERYTHING, Amount, Share
 from runner.core.manifest.recurring_window import NEVER_AGAIN, NEVER_AGAIN_FIX, Windows
 from runner.core.manifest.rules import Finding
 from runner.core.number_text import duration
+from runner.core.pacing.destination_times import SlowestDestination
 from runner.core.pacing.rate import estimate_s
 from runner.core.pacing.waves import most_failures, of_it_pauses, seats
 
@@ -22,11 +23,17 @@ The real one is unknown before the run. This one is short, so that every warning
 
 
 def duration_s(
-    *, sends: int, limits: Limits, requests_each: int, max_failures: Amount | None = None
+    *,
+    sends: int,
+    limits: Limits,
+    requests_each: int,
+    max_failures: Amount | None = None,
+    slowest: SlowestDestination | None = None,
 ) -> float:
     """Return how long `sends` transfers take within the limits on rates and on those in flight.
 
-    `max_failures` limits those in flight too (`waves.seats`).
+    `max_failures` limits those in flight too (`waves.seats`), and so do the limits of the `slowest`
+    destination.
     """
     by_rates_s = estimate_s(
         sends=sends,
@@ -35,7 +42,8 @@ def duration_s(
         requests_each=requests_each,
     )
     at_once = in_flight(limits, max_failures, sends=sends)
-    return max(by_rates_s or 0.0, sends * ASSUMED_REPLY_S / at_once)
+    there_s = 0.0 if slowest is None else slowest.takes_s
+    return max(by_rates_s or 0.0, sends * ASSUMED_REPLY_S / at_once, there_s)
 
 
 def in_flight(limits: Limits, max_failures: Amount | None, *, sends: int) -> int:
@@ -108,16 +116,23 @@ def check_ending(
     now_s: float,
     max_failures: Amount | None = None,
     pauses_s: float = 0.0,
+    slowest: SlowestDestination | None = None,
+    part: tuple[str, ...] = ("not_after",),
 ) -> Iterator[Finding]:
     """Yield a warning if a batch of `sends` transfers cannot end within its window (R011).
 
-    `pauses_s` is how long the pauses before its waves take together.
+    `pauses_s` is how long the pauses before its waves take together; `part` is where the window's end
+    is written.
     """
     closes = window.not_after
     if closes is None or not sends:
         return
     sending_s = duration_s(
-        sends=sends, limits=limits, requests_each=requests_each, max_failures=max_failures
+        sends=sends,
+        limits=limits,
+        requests_each=requests_each,
+        max_failures=max_failures,
+        slowest=slowest,
     )
     takes_s = sending_s + pauses_s
     ends_s = window.ends_at_s(now_s=now_s, lasts_s=takes_s)
@@ -125,16 +140,20 @@ def check_ending(
         return
     fits = max(0, int(sends * (closes.at_s - ends_s + sending_s) / sending_s))
     because = ""
-    if sending_s > duration_s(sends=sends, limits=limits, requests_each=requests_each):
+    if slowest is not None and sending_s == slowest.takes_s:
+        because = f" of its destination {slowest.uri}"
+    elif sending_s > duration_s(sends=sends, limits=limits, requests_each=requests_each):
         at_once = in_flight(limits, max_failures, sends=sends)
         because = f" and `max_failures: {max_failures}` (at most {at_once:,} in flight)"
+    is_there = slowest is not None and sending_s == slowest.takes_s
+    raised = "the destination's limits" if is_there else "`limits`"
     shorten = " shorten the pauses," if pauses_s else ""
     message = (
         f"by the limits{because}, sending {sends:,} takes {duration(takes_s, round_up=True)}"
         f"{of_it_pauses(pauses_s)}, until {closes.like(ends_s)} at the earliest; the window closes at {closes}"
     )
     fix = (
-        f"about {fits:,} fit: raise `limits` if the gateway allows it,{shorten} extend the window, or"
+        f"about {fits:,} fit: raise {raised} if the gateway allows it,{shorten} extend the window, or"
         " send the rest in a later window"
     )
-    yield Finding("R011", message, fix, ("not_after",), Severity.WARNING)
+    yield Finding("R011", message, fix, part, Severity.WARNING)

@@ -339,8 +339,8 @@ class PlanFigures:
     waves: tuple[int, ...] = ()  # how many are begun by each wave's end, before any look-up
     max_failures: int | None = None  # how many of `send` may fail; None: any number
     window: WindowRecord | None = None  # None: at any time
-    ends_at: str | None = None  # RFC 3339, when sending ends at the earliest; None: no window
-    misses_window: bool = False  # `ends_at` is later than `window.not_after`
+    ends_at: str | None = None  # RFC 3339, when sending ends at the earliest; None: no windows
+    misses_window: bool = False  # `ends_at` is later than `closes_at`
     selections: int = 0  # rows unknown until the gateway is asked; not in `send`
     failed_before: int = 0  # those of `send` that were rejected or failed before: they come last
     at_once: int | None = None  # how many may be under way, as `max_failures` bounds it; None: more
@@ -350,6 +350,8 @@ class PlanFigures:
     approvals: int = 0  # people who must sign a plan file before it is applied; 0: it needs none
     needs_preflight: bool = False  # only the gateway knows its rows or the ids of its names
     pauses_s: float = 0.0  # those seconds of `estimate_s` that are pauses before waves
+    opens_at: str | None = None  # RFC 3339, when the windows open; None: they are open, or none are
+    closes_at: str | None = None  # RFC 3339, when they close after that; None: not
 
     @property
     def sending_s(self) -> float | None:

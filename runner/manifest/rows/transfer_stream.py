@@ -50,6 +50,9 @@ class RowSink(Protocol):
     def destinations(self) -> Collection[str]:
         """Return the destinations of the rows, each once."""
 
+    def rows_to(self) -> Mapping[str, int]:
+        """Return the number of rows by destination."""
+
     def repeats(self, limit: int) -> Sequence[DuplicateRows]:
         """Return at most `limit` repeats, ordered by `second`; called once, after the last row."""
 

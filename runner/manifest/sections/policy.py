@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -12,6 +12,7 @@ from runner.core.gates import UNCONDITIONAL, WaveConditions
 from runner.core.manifest.dated_window import Moment, Window, parse_moment
 from runner.core.manifest.model import Environment, Policy, RetryPolicy
 from runner.core.manifest.policy_rules import (
+    ASSUMED_REPLY_S,
     check_ending,
     check_waves,
     check_window,
@@ -21,10 +22,12 @@ from runner.core.manifest.quantity import Amount, parse_amount, parse_duration
 from runner.core.manifest.recurring_window import WindowRule, Windows, parse_span
 from runner.core.manifest.rules import Finding
 from runner.core.pacing.circuit_breaker import BreakerPolicy
+from runner.core.pacing.destination_times import slowest_destination
 from runner.core.pacing.waves import pauses_s
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document
 from runner.manifest.sections.approvals import build_approvals
+from runner.manifest.sections.destinations import build_destinations
 from runner.manifest.suggestions import nearest
 
 
@@ -50,22 +53,33 @@ def check_policy_ends(
     problems: Collector,
     *,
     rows: int,
+    sends_to: Callable[[], Mapping[str, int]],
     now_s: float,
 ) -> None:
-    """Add a warning where `rows` transfers cannot be sent within the window (R011)."""
-    policy = build_policy(document)
-    if policy.window is None or any(check_window(policy.window, now_s=now_s)):
+    """Add a warning where `rows` transfers cannot be sent while the windows are open next (R011).
+
+    `sends_to` returns how many of them go to each destination, at the least.
+    """
+    policy, destinations = build_policy(document), build_destinations(document)
+    span = policy.next_span(now_s) if policy.window or policy.windows else None
+    if span is None or span.not_after is None:
         return
+    is_dated = policy.window is not None and span.not_after == policy.window.not_after
     found = check_ending(
-        policy.window,
+        span,
         sends=rows,
         limits=environment.limits,
         requests_each=environment.requests_each(preflight=policy.preflight),
         now_s=now_s,
         max_failures=policy.max_failures,
         pauses_s=pauses_s(policy.waves, policy.wave_conditions, rows),
+        slowest=slowest_destination(sends_to(), destinations, reply_s=ASSUMED_REPLY_S)
+        if destinations
+        else None,
+        part=("not_after",) if is_dated else (),
     )
-    _add(problems, document, document.section("policy"), "window", found)
+    field = "window" if is_dated else "windows"
+    _add(problems, document, document.section("policy"), field, found)
 
 
 def _add(

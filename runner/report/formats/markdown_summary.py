@@ -129,6 +129,8 @@ def _planned(plan: PlanFigures) -> Iterator[tuple[str, str]]:
             "Takes",
             f"about {duration(plan.estimate_s)} at the limits{of_it_pauses(plan.pauses_s)}",
         )
+    if plan.opens_at is not None:
+        yield "Window opens at", code(plan.opens_at)
     if plan.ends_at is not None:
         late = ", **after its window's end**" if plan.misses_window else ""
         yield "Ends at the earliest", f"{code(plan.ends_at)}{late}"

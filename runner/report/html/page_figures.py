@@ -239,7 +239,7 @@ def _plan_figures(content: Content) -> Iterator[Figure]:
         f"at the limits of the manifest{of_it_pauses(plan.pauses_s)}",
     )
     planned_at = seconds_or_none(content.source.run.started_at)
-    if planned_at is not None and plan.window is None:
+    if planned_at is not None and plan.window is None and plan.ends_at is None:
         end = datetime.fromtimestamp(planned_at + plan.estimate_s, UTC)
         yield "Would end", f"{end:%H:%M:%S}", f"{end:%Y-%m-%d}, UTC, if it began as it was planned"
 
@@ -258,16 +258,15 @@ def _plan_schedule(plan: PlanFigures) -> Iterator[Figure]:
             f"{plan.max_failures:,}",
             f"the run stops at the next one{at_once}",
         )
-    if plan.window is None:
-        return
-    begins, ends = plan.window.not_before, plan.window.not_after
+    begins, ends = (plan.window.not_before, plan.window.not_after) if plan.window else (None, None)
     span = " ".join(filter(None, (begins and f"from {begins}", ends and f"until {ends}")))
     if plan.ends_at is None:
-        yield "Window", "set", span
+        if plan.window is not None:
+            yield "Window", "set", span
         return
     when = "after the window has closed" if plan.misses_window else "within the window"
     day, _, clock = plan.ends_at.partition("T")
-    yield "Would end", clock, f"{day}, {when} ({span})"
+    yield "Would end", clock, f"{day}, {when}{f' ({span})' if span else ''}"
 
 
 def _option(value: Any) -> str:

@@ -362,6 +362,8 @@ def test_json_of_a_dry_run_is_planned():
         "window": None,
         "ends_at": None,
         "misses_window": False,
+        "opens_at": None,
+        "closes_at": None,
         "selections": 0,
         "skipped": 0,
         "openings": [],

@@ -10,6 +10,7 @@ from runner.core.diagnostics.problem import Severity
 from runner.core.manifest.dated_window import Window, parse_moment
 from runner.core.manifest.model import Limits
 from runner.core.manifest.policy_rules import check_ending, check_window, duration_s
+from runner.core.pacing.destination_times import SlowestDestination
 
 OPENS, CLOSES = parse_moment("2026-12-01T22:00:00+01:00"), parse_moment("2026-12-01T23:00:00Z")
 NIGHT = Window(OPENS, CLOSES)  # two hours: the offsets differ
@@ -126,6 +127,23 @@ def test_the_pauses_before_waves_count_as_time_too():
     assert "shorten the pauses" in warning.help
     (warning,) = check_ending(NIGHT, **fits, pauses_s=10_000)
     assert warning.help.startswith("about 0 fit: ")
+
+
+def test_a_destination_that_is_slower_than_the_limits_is_named():
+    slow = SlowestDestination("genesys://queue/slow", 10_800.0)
+    limits: dict[str, Any] = {
+        "sends": 10_800,
+        "limits": Limits(rate_per_s=25),
+        "requests_each": 0,
+        "now_s": 0.0,
+    }
+    assert list(check_ending(NIGHT, **limits)) == []
+    (warning,) = check_ending(NIGHT, **limits, slowest=slow, part=())
+    assert warning.message.startswith(
+        "by the limits of its destination genesys://queue/slow, sending 10,800 takes 3 h 00 min"
+    )
+    assert warning.help.startswith("about 7,200 fit: raise the destination's limits if ")
+    assert not warning.part
 
 
 @pytest.mark.parametrize(
