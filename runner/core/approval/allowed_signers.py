@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from runner.core.approval.person_names import check_name, find_alike, person
 from runner.core.approval.ssh_key import kind_of, parse_key
 from runner.core.approval.wire import Malformed
 from runner.core.frozen import frozen
@@ -68,11 +69,11 @@ class Signers:
     def people(self) -> dict[bytes, frozenset[str]]:
         """Return every key with all names of its person.
 
-        Lines that share a key, or a name, in whatever case, are of one person.
+        Lines that share a key, or a name, however it is spelt, are of one person.
         """
         groups: list[tuple[set[bytes], set[str]]] = []
         for signer in self.lines:
-            keys, names = {signer.key}, {name.casefold() for name in signer.names}
+            keys, names = {signer.key}, set(map(person, signer.names))
             apart = []
             for group in groups:
                 if group[0] & keys or group[1] & names:
@@ -100,7 +101,8 @@ def parse_signers(text: bytes, namespace: str, local: LocalTime) -> Signers:
         try:
             signer = _signer(line.decode(), number, local)
             if signer is not None and signer.covers(namespace):
-                found.append(_with_names(signer))
+                _check_names(signer, found)
+                found.append(signer)
         except UnicodeDecodeError:
             faults.append(SignersFault(number, "the line is not UTF-8; store the file as UTF-8"))
         except Malformed as error:
@@ -150,14 +152,21 @@ def _signer(line: str, number: int, local: LocalTime) -> Signer | None:
     )
 
 
-def _with_names(signer: Signer) -> Signer:
-    """Return a signer with at least one name, none of which is a pattern."""
-    if not all(signer.names) or any(map(_PATTERN.search, signer.names)):
+def _check_names(signer: Signer, others: Sequence[Signer]) -> None:
+    """Raise `Malformed` unless each name is a person's, and looks like no other person's."""
+    if not all(map(person, signer.names)) or any(map(_PATTERN.search, signer.names)):
         raise Malformed(
             "its name is a pattern, which names no person; write one name, such as"
             " alice@example.net, or limit the line by namespaces"
         )
-    return signer
+    for name in signer.names:
+        check_name(name)
+        for other in others:
+            if (alike := find_alike(name, other.names)) is not None:
+                raise Malformed(
+                    f"its name {name!a} looks like {alike!a} of line {other.line}; write names that"
+                    " people can tell apart"
+                )
 
 
 def _is_kind(word: str) -> bool:

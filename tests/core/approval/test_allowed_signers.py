@@ -137,3 +137,24 @@ def test_lines_that_share_a_name_or_a_key_are_one_person():
 )
 def test_patterns_match_as_openssh_compares_them(*, patterns: str, matches: bool):
     assert matches_list("runner-plan", patterns) is matches
+
+
+def test_spellings_of_a_name_are_one_person():
+    found = parsed(f'zo\u00eb {key(1)}\n"zoe\u0308 " {key(2)}\n')
+    assert found.people()[blob(1)] == found.people()[blob(2)]
+    assert not found.faults
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("al\u200bice", "has a character that nobody sees, U+200B; write the name anew"),
+        ("\u0430lice", "mixes letters of Cyrillic and Latin; write the name in"),
+        ("\u0441\u043e\u0440\u0430", "looks like 'copa' of line 1; write names that people can"),
+        ('"\u00a0"', "names no person"),
+    ],
+)
+def test_a_name_that_is_not_what_it_looks_like_is_wrong(name: str, why: str):
+    found = parsed(f"copa {key(1)}\n{name} {key(2)}\n")
+    assert [(each.line, why in each.text) for each in found.faults] == [(2, True)], found.faults
+    assert [each.names for each in found.lines] == [("copa",)]
