@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.app import run_record
 from runner.app.announcer import Announcer
-from runner.app.approvals import check_approvals
+from runner.app.approvals import author_text, check_approvals
 from runner.app.callback_outbox import owes_callbacks
 from runner.app.directory_lookup import look_up_directory
 from runner.app.gateway_identity import origin_of
@@ -317,13 +317,14 @@ class _Run:
         for each in self._record.approvals:
             self._observer.noticed("approved", by=each.who, plan=plan.id)
         what = f"approved {plan.id}"
+        why = author_text(plan.made_by)
         sha256 = plan.digests["sha256"].hex()
         self._store.record(
             [
                 Note(
                     Note.CONTROL,
                     at,
-                    {"who": each.who, "what": what, "why": None, "key": each.key, "sha256": sha256},
+                    {"who": each.who, "what": what, "why": why, "key": each.key, "sha256": sha256},
                 )
                 for each in self._record.approvals
             ]

@@ -40,7 +40,8 @@ def list_approvals(path: Path, environ: Mapping[str, str]) -> ApprovalResult:
         batch=plan.batch,
         environment=plan.environment,
         created_at=plan.created_at,
-        author=plan.author,
+        author=plan.made_by.accounts,
+        unbound=plan.made_by.unbound,
         sha256=plan.digests["sha256"].hex(),
         required=tuple(
             RequiredApprovals(each.requirement.source, each.approvals) for each in judged

@@ -15,7 +15,7 @@ from runner.app.run_options import RunOptions
 from runner.app.signature_files import judge_signatures
 from runner.core import next_steps
 from runner.core.approval.allowed_signers import Signers
-from runner.core.approval.decision import Approvals, count_approvals
+from runner.core.approval.decision import Approvals, Author, count_approvals
 from runner.core.approval.ssh_signature import PLAN_NAMESPACE
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid, UsageError
@@ -143,9 +143,17 @@ def judge_plan(
         verdicts = judge_signatures(
             plan.path, signers, namespace=PLAN_NAMESPACE, digests=plan.digests, now_s=now_s
         )
-        approvals = count_approvals(verdicts, each.required, plan.author)
+        approvals = count_approvals(verdicts, each.required, plan.made_by)
         judged.append(Judged(each, approvals, sha256))
     return judged
+
+
+def author_text(author: Author) -> str:
+    """Return who made a plan that was approved, and how that is known."""
+    made = f"the plan is by {', '.join(author.accounts)}"
+    if author.unbound is None:
+        return f"{made}; the file belongs to {author.owner}"
+    return f"{made}; one approval more was required, as {author.unbound}"
 
 
 def sign_help(plan: Path) -> str:
@@ -312,6 +320,8 @@ def _missing(plan: PlanFile, judged: Judged) -> Iterator[Problem]:
     named = [f"{each.file}: {each.why_not}" for each in approvals.ignored[:MOST_NAMED]]
     if more := approvals.ignored[MOST_NAMED:]:
         named.append(f"and {len(more)} more")
+    if plan.made_by.unbound is not None:
+        message += f"; one more than required, as nothing binds the author: {plan.made_by.unbound}"
     if named:
         message += f"; not counted: {'; '.join(named)}"
     yield plan_problem(plan.path, message, sign_help(plan.path), code="P003")

@@ -17,7 +17,7 @@ from runner.app.author import acting_accounts
 from runner.app.signature_files import judge_signatures
 from runner.console.results.audit_result import SIGNATURE_PROVES, AuditResult
 from runner.core.approval.allowed_signers import Signers
-from runner.core.approval.decision import Approvals, count_approvals
+from runner.core.approval.decision import Approvals, Author, count_approvals
 from runner.core.approval.ssh_signature import AUDIT_NAMESPACE, HASHES, parse_signature
 from runner.core.errors import UsageError
 from runner.core.frozen import frozen
@@ -111,7 +111,7 @@ def verify_signatures(
     verdicts = judge_signatures(
         path, signers, namespace=AUDIT_NAMESPACE, digests=digests, now_s=time.time()
     )
-    found = count_approvals(verdicts, required, ())
+    found = count_approvals(verdicts, required, Author())
     if found.missing:
         return _unsigned(what, verified, _too_few(found))
     names = ", ".join(f"{each.who} ({each.key})" for each in found.given)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
+from collections.abc import Sequence
 from pathlib import Path
+
+from runner.core.approval.decision import Author, bind_author
 
 _UNSET = 0xFFFF_FFFF
 
@@ -16,6 +20,12 @@ def acting_accounts() -> tuple[str, ...]:
     """
     uids = [os.getuid(), _login_uid()]
     return tuple(dict.fromkeys(_name(uid) for uid in uids if uid is not None))
+
+
+def author_of(named: Sequence[str], status: os.stat_result) -> Author:
+    """Return who made a file that names its author, by what the kernel says of its bytes."""
+    others_write = bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    return bind_author(named, _name(status.st_uid), others_write=others_write)
 
 
 def _login_uid() -> int | None:

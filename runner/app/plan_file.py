@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, field, replace
@@ -14,8 +15,10 @@ from typing import Any
 import jsonschema_rs
 
 from runner import __version__
+from runner.app.author import author_of
 from runner.app.name_resolution import NOTHING_ASKED, DirectoryAnswers
 from runner.core import next_steps
+from runner.core.approval.decision import Author
 from runner.core.approval.ssh_signature import HASHES
 from runner.core.batch_options import BatchOptions
 from runner.core.diagnostics.problem import Place, Problem
@@ -83,6 +86,8 @@ class PlanFile:
     probe: Probe | None = None  # which is its only row; None: it is of a batch
     digests: Mapping[str, bytes] = field(default_factory=dict, compare=False)
     """Of the bytes that were read, by hash, for signatures."""
+    made_by: Author = field(default_factory=Author, compare=False)
+    """Who made the file that was read, as far as its owner vouches for `author`."""
 
 
 _OWN_PLACE = frozenset({"key", "source", "media"})
@@ -130,6 +135,7 @@ def read_plan(path: Path) -> PlanFile | None:
         return None
     try:
         with open_regular(path) as stream:
+            status = os.fstat(stream.fileno())
             text = stream.read(LARGEST_BYTES + 1)
         if len(text) > LARGEST_BYTES:
             raise _damaged(path, "it is larger than 1 GiB")
@@ -146,7 +152,8 @@ def read_plan(path: Path) -> PlanFile | None:
     if document["digest"] not in {_digest(head, document["rows"]), rows_digest(document["rows"])}:
         raise _damaged(path, "its digest is of other content: it was edited")
     digests = {name: hashlib.new(name, text).digest() for name in HASHES}
-    return replace(_plan(path, document), digests=digests)
+    plan = _plan(path, document)
+    return replace(plan, digests=digests, made_by=author_of(plan.author, status))
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

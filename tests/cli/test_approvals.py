@@ -150,6 +150,38 @@ def test_who_made_the_plan_does_not_approve_it(desk: Desk):
     assert f"{acting_accounts()[0]}@example.net made the plan" in desk.refusal()
 
 
+def test_who_rewrites_the_author_still_does_not_approve(desk: Desk):
+    desk.plan(author=("nobody-else",))
+    desk.sign("alice")
+    desk.sign(acting_accounts()[0])
+    refused = desk.refusal()
+    assert refused.startswith("P003 1 of 3 approvals (policy.approvals): alice@example.net")
+    owner = acting_accounts()[0]
+    why = f"the file belongs to the account {owner}, and names nobody-else"
+    assert f"one more than required, as nothing binds the author: {why}" in refused
+    assert f"{owner}@example.net made the plan" in refused
+
+
+def test_a_plan_that_others_may_write_needs_one_approval_more(desk: Desk):
+    desk.sign("alice")
+    desk.sign("bob")
+    assert desk.apply()
+    desk.path.chmod(0o660)
+    refused = desk.refusal()
+    assert "2 of 3 approvals" in refused
+    assert "may write the file (chmod go-w)" in refused
+
+
+def test_the_owner_of_a_plan_behind_a_link_is_who_owns_the_file(desk: Desk):
+    desk.plan(author=("nobody-else",))
+    hidden = desk.folder / "hidden.json"
+    desk.path.rename(hidden)
+    desk.path.symlink_to(hidden)
+    desk.sign("alice")
+    desk.sign("bob")
+    assert "2 of 3 approvals" in desk.refusal()
+
+
 def test_a_plan_that_was_changed_by_one_byte_is_not_approved(desk: Desk):
     desk.sign("alice")
     desk.sign("bob")
@@ -360,6 +392,10 @@ def test_a_batch_is_planned_signed_listed_applied_and_its_audit_signed(
     assert [each["what"] for each in report["decisions"]] == [
         f"approved {listed['plan']['id']}"
     ] * 2
+    by = (
+        f"the plan is by {', '.join(acting_accounts())}; the file belongs to {acting_accounts()[0]}"
+    )
+    assert [each["why"] for each in report["decisions"]] == [by] * 2
     assert "alice@example.net" in (folder / "reports/move/latest/report.html").read_text()
     audit = (folder / "reports/move/latest/audit.jsonl").read_text()
     assert f'"sha256":"{listed["plan"]["sha256"]}"' in audit
@@ -439,6 +475,27 @@ def test_an_undo_is_planned_beside_the_plan_that_was_approved(folder: Path):
     assert "runner plan undo.yaml --out undo-plan.json" in refused.err
     assert "runner apply undo-plan.json" in refused.err
     assert " plan.json" not in refused.err
+
+
+def test_signers_who_look_alike_are_a_problem_of_the_manifest(folder: Path, keys: dict[str, Path]):
+    lines = signers_of(keys)
+    for line, name, why in (
+        (1, "al\u200bice", "a character that nobody sees, U+200B"),
+        (len(keys) + 1, "b\u043eb@example.net", "mixes letters of Cyrillic and Latin"),
+        (len(keys) + 1, "b0b@example.net", "looks like 'bob@example.net' of line 2"),
+    ):
+        look_alike = f"{name} {public(keys['alice'])}\n"
+        (folder / "allowed_signers").write_text(
+            look_alike + lines if line == 1 else lines + look_alike
+        )
+        ended = run("apply", "m.yaml", "--validate-only", cwd=folder)
+        assert ended.code == 3
+        assert (f"allowed_signers:{line}:1" in ended.err, why in ended.err) == (True, True), why
+    (folder / "allowed_signers").write_text(
+        f'alice {public(keys["alice"])}\n"ALICE\u00a0" {public(keys["bob"])}\n'
+    )
+    ended = run("apply", "m.yaml", "--validate-only", cwd=folder)
+    assert "2 approvals cannot be given: `allowed_signers` names 1 person" in ended.err
 
 
 def test_signers_that_cannot_approve_are_a_problem_of_the_manifest(folder: Path):

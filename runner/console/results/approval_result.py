@@ -30,6 +30,7 @@ class ApprovalResult:
     environment: str
     created_at: str
     author: tuple[str, ...]
+    unbound: str | None  # why the plan file's owner does not vouch for its author
     sha256: str  # of the plan file
     required: tuple[RequiredApprovals, ...]
     faults: tuple[str, ...]  # reasons to refuse it, independently of its signatures
@@ -52,6 +53,7 @@ def approvals_to_json(result: ApprovalResult) -> str:
             "environment": result.environment,
             "created_at": result.created_at,
             "author": list(result.author),
+            "author_unbound": result.unbound,
             "sha256": result.sha256,
         },
         "required": [
@@ -78,6 +80,10 @@ def render_approvals(result: ApprovalResult, *, color: bool = False) -> str:
     author = f" by {visible(', '.join(result.author))}" if result.author else ""
     lines = [f"{word}: plan {visible(result.id)} of {place}"]
     lines.append(f"  made {visible(result.created_at)}{author}")
+    if result.unbound is not None:
+        lines.append(
+            f"  nothing binds its author, so one approval more is required: {visible(result.unbound)}"
+        )
     if not result.required:
         lines.append("  no approvals are required, by the manifest or by this host")
     for each in result.required:

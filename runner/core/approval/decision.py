@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from runner.core.approval.allowed_signers import Signer, Signers
+from runner.core.approval.person_names import look, person
 from runner.core.approval.ssh_key import PublicKey, fingerprint, parse_key
 from runner.core.approval.ssh_signature import (
     SshSignature,
@@ -105,26 +106,58 @@ class Approvals:
         return max(0, self.required - len(self.given))
 
 
+@frozen
+class Author:
+    """The accounts that made what people sign: as the file names them, and whose file it is.
+
+    `unbound` is why the file's owner does not vouch for whom the file names; None: it does.
+    """
+
+    accounts: tuple[str, ...] = ()
+    owner: str | None = None
+    unbound: str | None = None
+
+
+def bind_author(named: Sequence[str], owner: str, *, others_write: bool) -> Author:
+    """Return who made a file that names its author and belongs to an account.
+
+    Who can write the file can name anybody in it, but gives it to no other account.
+    """
+    accounts = tuple(dict.fromkeys((*named, owner)))
+    if person(owner) not in map(person, named):
+        why = f"the file belongs to the account {owner}, and names {', '.join(named)}"
+        return Author(accounts, owner, why)
+    if others_write:
+        why = f"other accounts than {owner} may write the file (chmod go-w)"
+        return Author(accounts, owner, why)
+    return Author(accounts, owner)
+
+
 def count_approvals(
-    verdicts: Iterable[SignatureVerdict], required: int, author: Collection[str]
+    verdicts: Iterable[SignatureVerdict], required: int, author: Author
 ) -> Approvals:
-    """Count people, each once; the author of what is approved, by any account name, never."""
+    """Count people, each once; the author of what is approved, by any account name, never.
+
+    Where nothing binds the author, one more is required: one of the people may be the author.
+    """
     given, ignored = list[SignatureVerdict](), list[SignatureVerdict]()
     seen = set[frozenset[str]]()
     for each in verdicts:
         if not each.counts:
             ignored.append(each)
-        elif is_author(each.names, author):
+        elif is_author(each.names, author.accounts):
             ignored.append(replace(each, why_not=f"{each.who} made the plan"))
         elif each.names in seen:
             ignored.append(replace(each, why_not=f"{each.who} has signed already, in another file"))
         else:
             seen.add(each.names)
             given.append(each)
-    return Approvals(required, tuple(given), tuple(ignored))
+    more = 0 if author.unbound is None else 1
+    return Approvals(required + more, tuple(given), tuple(ignored))
 
 
 def is_author(names: Iterable[str], author: Iterable[str]) -> bool:
     """Return whether one of a person's names is an account's: itself, or before the `@`."""
-    accounts = {account.casefold() for account in author}
-    return any({name, name.partition("@")[0]} & accounts for name in names)
+    accounts = {form(account) for account in author for form in (person, look)}
+    forms = {form(name) for name in names for form in (person, look)}
+    return any({each, each.partition("@")[0]} & accounts for each in forms)

@@ -8,7 +8,9 @@ import pytest
 
 from runner.core.approval.allowed_signers import Signer, Signers
 from runner.core.approval.decision import (
+    Author,
     SignatureVerdict,
+    bind_author,
     count_approvals,
     is_author,
     judge_signature,
@@ -113,7 +115,7 @@ def test_each_person_counts_once_and_the_author_never():
             signed("carol@x", "4", "it has expired"),
         ],
         2,
-        ("root", "Bob"),
+        Author(("root", "Bob")),
     )
     assert [each.file for each in found.given] == ["1"]
     assert [(each.file, each.why_not) for each in found.ignored] == [
@@ -122,10 +124,31 @@ def test_each_person_counts_once_and_the_author_never():
         ("4", "it has expired"),
     ]
     assert found.missing == 1
-    assert count_approvals([signed("a", "1"), signed("b", "2")], 1, ()).missing == 0
+    assert count_approvals([signed("a", "1"), signed("b", "2")], 1, Author()).missing == 0
 
 
 def test_an_author_is_known_by_account_or_by_the_name_before_the_at():
     assert is_author({"alice"}, ["Alice"])
     assert is_author({"alice@example.net"}, ["alice"])
     assert not is_author({"alice@example.net"}, ["alic", "example.net"])
+    assert is_author({"Zoe\u0308@example.net"}, ["zo\u00eb"])
+    assert is_author({"\u0441\u043e\u0440\u0430@x"}, ["copa"])
+
+
+def test_an_author_is_bound_by_whose_file_names_it():
+    assert bind_author(["runner", "Alice"], "alice", others_write=False) == Author(
+        ("runner", "Alice", "alice"), "alice"
+    )
+    other = bind_author(["alice"], "mallory", others_write=False)
+    assert other.accounts == ("alice", "mallory")
+    assert other.unbound == "the file belongs to the account mallory, and names alice"
+    open_to_all = bind_author(["alice"], "alice", others_write=True)
+    assert open_to_all.unbound == "other accounts than alice may write the file (chmod go-w)"
+
+
+def test_where_nothing_binds_the_author_one_approval_more_is_required():
+    verdicts = [signed("mallory", "1"), signed("bob", "2"), signed("carol", "3")]
+    author = bind_author(["nobody"], "mallory", others_write=False)
+    found = count_approvals(verdicts, 2, author)
+    assert [each.who for each in found.given] == ["bob", "carol"]
+    assert (found.required, found.missing) == (3, 1)
