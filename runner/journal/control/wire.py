@@ -30,9 +30,9 @@ def read_request(line: bytes) -> ControlRequest:
     if not isinstance(found, dict):
         raise Malformed("the request is not a JSON object")
     id_, command = found.get("id"), found.get("command")
-    if not isinstance(id_, str) or not 0 < len(id_) <= _LONGEST_ID:
+    if not (isinstance(id_, str) and _is_text(id_) and 0 < len(id_) <= _LONGEST_ID):
         raise Malformed(f"`id` must be a text of 1 to {_LONGEST_ID} characters")
-    if not isinstance(command, str):
+    if not (isinstance(command, str) and _is_text(command)):
         raise Malformed("`command` must be a text")
     optional = [found.get(name) for name in _OPTIONAL]
     if any(value is not None and not _is_text(value) for value in optional):

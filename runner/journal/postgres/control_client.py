@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
 
+import psycopg
+
 from runner.core.errors import NotRunning
 from runner.core.next_steps import control, shell_line
 from runner.journal.control.wire import Malformed, read_answer, request_line
 from runner.journal.postgres.connection import Connection, JournalUrl, ask, connect, translated
-from runner.journal.postgres.control_schema import IS_MADE
+from runner.journal.postgres.control_schema import BUSY, IS_MADE
 from runner.ports.control import ControlAnswer, ControlRequest
 from runner.ports.journal_access import Holder
 
@@ -30,10 +32,7 @@ _LOOK = (
     "SELECT c.answer, c.taken_at IS NOT NULL, l.epoch = c.epoch AND l.owner IS NOT NULL"
     " FROM runner.commands c JOIN runner.lanes l USING (lane) WHERE c.no = %(no)s"
 )
-_WITHDRAW = (
-    "UPDATE runner.commands SET withdrawn_at = clock_timestamp()"
-    " WHERE no = %(no)s AND taken_at IS NULL RETURNING no"
-)
+_WITHDRAW = "SELECT runner.withdraw_v1(%(no)s)"
 
 
 class TableClient:
@@ -64,10 +63,25 @@ class TableClient:
             self._check_made(connection)
             line = request_line(request).decode().strip()
             values = {"lane": self._lane, "epoch": int(self._holder.control or 0), "request": line}
-            found = ask(connection, _ASK, values)
+            return self._answer_to(connection, {"no": self._given(connection, values)})
+
+    def _given(self, connection: Connection, values: Mapping[str, Any]) -> int:
+        """Give the command, once the role has less than its share open; return its number."""
+        for _ in range(LOOKS):
+            try:
+                found = ask(connection, _ASK, values)
+            except psycopg.Error as error:
+                if error.sqlstate != BUSY:
+                    raise
+                self._sleep(LOOK_S)
+                continue
             if not found:
                 raise NotRunning(f"{self._holder} has ended just now; nothing was changed")
-            return self._answer_to(connection, {"no": found[0][0]})
+            return int(found[0][0])
+        raise NotRunning(
+            f"{self._holder} has other commands of this database role to take first; nothing was"
+            " changed. Give it again, or by a role of your own"
+        )
 
     def _check_made(self, connection: Connection) -> None:
         if not ask(connection, IS_MADE)[0][0]:
@@ -83,11 +97,11 @@ class TableClient:
             if answer is not None:
                 return _read(answer)
             if not is_taken and not owns:
-                is_withdrawn = bool(ask(connection, _WITHDRAW, command))
+                is_withdrawn = _withdrawn(connection, command)
             if is_withdrawn or (is_taken and not owns):
                 break
             self._sleep(LOOK_S)
-        if is_withdrawn or ask(connection, _WITHDRAW, command):
+        if is_withdrawn or _withdrawn(connection, command):
             raise NotRunning(
                 f"{self._holder} did not take the command, which is withdrawn: nothing was changed."
                 " Its run has ended, or it cannot reach the journal"
@@ -97,6 +111,11 @@ class TableClient:
             f"{self._holder} took the command and did not answer; whether it is in force is not"
             f" known; what shows it: {show}"
         )
+
+
+def _withdrawn(connection: Connection, command: Mapping[str, Any]) -> bool:
+    """Withdraw a command, and return whether no run had taken it."""
+    return bool(ask(connection, _WITHDRAW, command)[0][0])
 
 
 def _read(answer: str) -> ControlAnswer:

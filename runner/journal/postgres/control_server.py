@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 from runner.core.errors import StorageError
 from runner.journal.control.wire import LONGEST_LINE, Malformed, answer_line, read_request
 from runner.journal.postgres.connection import Connection, JournalUrl, ask, connect, translated
-from runner.journal.postgres.control_schema import IS_MADE
+from runner.journal.postgres.control_schema import IS_MADE, LAPSES_S
 from runner.ports.control import ControlAnswer, Handler, Requester
 
 T = TypeVar("T")
@@ -22,12 +22,15 @@ T = TypeVar("T")
 TAKE_S = 0.25
 """How often a run looks for commands."""
 
-# One at a time, and never twice: a run that dies with a command leaves it unanswered.
+# One at a time, and never twice: a run that dies with a command leaves it unanswered. What makes the
+# run send less comes first; then the role that was served last has the last turn.
 _TAKE = (
-    "UPDATE runner.commands SET taken_at = clock_timestamp() WHERE no = (SELECT no"
-    " FROM runner.commands WHERE lane = %(lane)s AND epoch = %(epoch)s AND taken_at IS NULL"
-    " AND withdrawn_at IS NULL AND asked_at > clock_timestamp() - interval '60 seconds'"
-    " ORDER BY no LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING no, request, asked_by"
+    "UPDATE runner.commands SET taken_at = clock_timestamp() WHERE no = (SELECT no"  # noqa: S608 - of constants
+    " FROM runner.commands c WHERE lane = %(lane)s AND epoch = %(epoch)s AND taken_at IS NULL"
+    f" AND withdrawn_at IS NULL AND asked_at > clock_timestamp() - interval '{LAPSES_S} seconds'"
+    " ORDER BY is_urgent DESC, (SELECT max(taken_at) FROM runner.commands t"
+    " WHERE t.lane = c.lane AND t.epoch = c.epoch AND t.asked_by = c.asked_by) NULLS FIRST, no"
+    " LIMIT 1 FOR UPDATE OF c SKIP LOCKED) RETURNING no, request, asked_by"
 )
 _ANSWER = "UPDATE runner.commands SET answer = %(answer)s WHERE no = %(no)s RETURNING no"
 _FORGET = (

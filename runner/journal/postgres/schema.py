@@ -9,7 +9,7 @@ of two versions write one journal while a fleet is upgraded.
 
 from __future__ import annotations
 
-FORMAT = 1
+FORMAT = 2
 
 FENCED = "RN001"
 """The SQLSTATE of a transaction whose lane has another owner, or another head, by now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,21 +51,21 @@ async def done(request: ControlRequest, who: Requester) -> ControlAnswer:
     return ControlAnswer(f"{who}: {request.command}")
 
 
-def serve_once(url: str, lock: LaneLock) -> None:
-    """Take the commands that are there: until one more, given last, is answered."""
+def serve_once(url: str, lock: LaneLock, *, answered: int = 1) -> None:
+    """Take commands until one more, given last, is answered, and so many are."""
     insert(url, '{"id": "last", "command": "show"}')
 
     async def main() -> None:
         serving = asyncio.create_task(lock.open_control(None).serve(done))
-        await asyncio.to_thread(until_the_last_is_answered, url)
+        await asyncio.to_thread(until_answered, url, answered)
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
 
     asyncio.run(main())
 
 
-def until_the_last_is_answered(url: str) -> None:
-    while all_answers(url)[-1] is None:
+def until_answered(url: str, number: int) -> None:
+    while all_answers(url)[-1] is None or sum(map(bool, all_answers(url))) < number:
         Event().wait(0.01)
 
 
@@ -166,3 +167,45 @@ def test_a_journal_that_is_older_than_commands_says_what_to_do(url: str):
             client_of(url, lambda _: None).ask(PAUSE)
         with pytest.raises(StorageError, match="runner journal upgrade"):
             asyncio.run(lock.open_control(None).serve(done))
+
+
+def test_a_stop_comes_first_and_then_each_role_in_turn(url: str):
+    for role in ("noisy", "calm"):
+        execute("postgres", f"DROP ROLE IF EXISTS {role}")
+        execute("postgres", f"CREATE ROLE {role} LOGIN SUPERUSER")
+    noisy, calm = (url.replace("user=postgres", f"user={role}") for role in ("noisy", "calm"))
+    with owned(url) as lock:
+        for n in range(16):
+            insert(noisy, f'{{"id": "{n}", "command": "show"}}')
+        insert(calm, '{"id": "c", "command": "resume"}')
+        insert(noisy, '{"id": "s", "command": "stop"}')
+        insert(calm, '{"id": "p", "command": "pause"}')
+        serve_once(url, lock, answered=20)
+    order = "SELECT request::json->>'id' FROM runner.commands ORDER BY taken_at"
+    assert [row[0] for row in execute(url, order)][:6] == ["s", "p", "last", "0", "c", "1"]
+
+
+def test_a_client_whose_role_has_its_share_open_waits_and_then_says_so(url: str):
+    with owned(url):
+        for n in range(16):
+            insert(url, f'{{"id": "{n}", "command": "show"}}')
+        with pytest.raises(NotRunning, match="other commands of this database role to take first"):
+            client_of(url, lambda _: None).ask(ControlRequest("id-1", "show"))
+
+        def all_are_answered(_: float) -> None:
+            execute(url, "UPDATE runner.commands SET taken_at = now(), answer = '{}'")
+
+        client = client_of(url, all_are_answered)
+        with pytest.raises(NotRunning, match="cannot be read"):  # its own answer: it was given
+            client.ask(ControlRequest("id-1", "show"))
+
+
+@pytest.mark.parametrize("field", ["id", "command"])
+def test_half_a_character_is_refused(url: str, field: str):
+    with owned(url) as lock:
+        request = {"id": "1", "command": "pause"} | {field: "\ud800"}
+        insert(url, json.dumps(request))
+        serve_once(url, lock)
+    [refused] = answers(url)
+    assert refused is not None
+    assert '"done":false' in refused
