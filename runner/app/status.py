@@ -65,7 +65,9 @@ def status_of(location: JournalLocation, run_id: str | None = None) -> JournalSt
 
 def fleet_holds(journal: JournalLocation, state: FleetState) -> Mapping[int, RunStatus]:
     """Return the runs that are going on and are held, by the number of their submission."""
-    found = {}
+    found: dict[int, RunStatus] = {}
+    if not state.sees_runs:
+        return found
     for each in state.submissions:
         if each.state is SubmissionState.RUNNING and each.run is not None and each.lane is not None:
             lane = _in_lane(journal, each.lane)

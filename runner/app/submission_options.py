@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, replace
 from typing import Any
 
 from runner.app.run_options import RunOptions
-from runner.core.batch_options import OPTIONS, BatchOptions, to_json
+from runner.core.batch_options import MOST_ROWS, OPTIONS, BatchOptions, to_json
 from runner.core.errors import UsageError
 from runner.core.frozen import frozen
 from runner.core.manifest.model import Manifest
@@ -50,17 +50,25 @@ def _is_sound(name: str, value: Any) -> bool:
     option = OPTIONS[name]
     match name:
         case "only":
-            return isinstance(value, list) and all(isinstance(each, str) for each in value)
+            return isinstance(value, list) and all(map(_is_text, value))
         case "again":
             return value is True
         case "max_failures":
-            return isinstance(value, str | int) and not isinstance(value, bool)
+            return _is_text(value) or _is_between(0, value, MOST_ROWS)
         case "rate_per_s":
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            return is_number and value > 0
+            is_number = isinstance(value, float) and 0 < value <= MOST_ROWS
+            return is_number or _is_between(1, value, MOST_ROWS)
         case _:
-            is_number = isinstance(value, int) and not isinstance(value, bool)
-            return is_number and (option.least or 0) <= value <= (option.most or value)
+            return _is_between(option.least or 0, value, option.most or MOST_ROWS)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and "\x00" not in value
+
+
+def _is_between(least: int, value: Any, most: int) -> bool:
+    """Return whether it is a whole number, and not more than any journal, or sum, can hold."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 _NOT_SHOWN = frozenset({"own", "manifest", "submitted_as"})
@@ -75,6 +83,8 @@ class SubmittedRun(RunOptions):
     _: KW_ONLY
     submission: int
     submitted_as: str  # the manifest's name; its path is gone when the run has ended
+    submitted_by: str  # the database's role
+    submitted_from: str | None  # account and host, as who submitted said
 
     @property
     def overrides(self) -> Overrides:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from runner.app.all_or_none import check_each
 from runner.app.approvals import requirements_of
@@ -24,7 +25,7 @@ from runner.core.journal_location import JournalLocation
 from runner.journals import fleet_at
 from runner.manifest.regular_file import open_regular
 from runner.manifest.row_file_names import row_files_of
-from runner.ports.fleet import MOST_BYTES, FleetState, NewSubmission, Submission
+from runner.ports.fleet import FleetState, NewSubmission, Submission
 from runner.staging.rows import Staging
 
 PATIENCE = 240
@@ -85,7 +86,7 @@ def check_submission(request: RunOptions, not_before: float | None) -> Checked:
         batch=manifest.name,
         manifest=request.manifest.name,
         files=_files(request.manifest),
-        submitted_by=_who(),
+        submitted_from=_who(),
         options=options,
         not_before=not_before,
     )
@@ -144,26 +145,18 @@ def moment_of(text: str) -> float:
             f"--at: {text!r} does not say which time zone; write date, time and offset, such as"
             f" {at.isoformat()}+01:00, or Z in the offset's place"
         )
-    return at.astimezone(UTC).timestamp()
+    try:
+        return at.astimezone(UTC).timestamp()
+    except OverflowError as error:
+        raise UsageError(
+            f"--at: {text!r} is outside the years 1 to 9999 in UTC; write a time within them"
+        ) from error
 
 
-def _files(manifest: Path) -> dict[str, bytes]:
-    """Return the manifest and its row files, by names relative to its folder."""
-    folder = manifest.parent
-    names = dict.fromkeys([manifest.name, *map(_normal, row_files_of(manifest))])
-    files: dict[str, bytes] = {}
-    left = MOST_BYTES
-    for name in names:
-        with open_regular(folder / name) as file:
-            files[name] = file.read(left + 1)
-        left -= len(files[name])
-        if left < 0:
-            raise UsageError(
-                f"the manifest and its row files are larger than {MOST_BYTES // 1_000_000} MB"
-                " together, which is what a submission holds; part the batch, or apply it where its"
-                " files are, with --journal"
-            )
-    return files
+def _files(manifest: Path) -> dict[str, Callable[[], BinaryIO]]:
+    """Return what opens the manifest and its row files, by names relative to its folder."""
+    names = [manifest.name, *map(_normal, row_files_of(manifest))]
+    return {name: partial(open_regular, manifest.parent / name) for name in names}
 
 
 def _normal(name: str) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from threading import Event, Thread
 
@@ -35,7 +37,13 @@ from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.frozen_plan import FrozenPlan, Moved, held_to
 from runner.core.transfer.plan_decision import SENDS
 from runner.ports import Observer
-from runner.ports.fleet import FleetWorker, Submission, SubmissionJournal, SubmissionOver
+from runner.ports.fleet import (
+    FleetWorker,
+    Submission,
+    SubmissionContent,
+    SubmissionJournal,
+    SubmissionOver,
+)
 from runner.ports.history import RunMoves
 from runner.ports.journal_access import Lane
 from runner.staging.rows import Selection, Staging
@@ -48,6 +56,9 @@ AGAIN_S, LATER_S = 2.0, 60.0
 
 FOLDER = "submission"
 """Of a submission's files, beside its rows: both go when its run ends, and after a kill too."""
+
+LONGEST_NAME, LONGEST_PART = 2000, 255
+"""Bytes of a submission's file name: what file systems take, below a folder."""
 
 MOST_TOLD = 5
 """Problems of a manifest that a refusal names."""
@@ -104,6 +115,7 @@ class Worker:
         self._stop = Event()
         self._is_enlisted = False
         self._is_lost = False
+        self._drained_by: str | None = None
         self.figures = figures or WorkerFigures()
 
     def stop(self) -> None:
@@ -120,7 +132,7 @@ class Worker:
         while True:
             open_submissions = self._look()
             if self._stop.is_set() or self.figures.is_drained:
-                self._order_all(ExitCode.TERMINATED, "handed over to another worker")
+                self._order_all(ExitCode.TERMINATED, self._why_handed_over())
             else:
                 self._follow_orders(open_submissions)
                 self._start(open_submissions)
@@ -140,7 +152,8 @@ class Worker:
             if not self._is_enlisted:
                 self._fleet.enlist(environments=self._lanes, process=self._process)
                 self._is_enlisted = True
-            found, self.figures.is_drained = self._fleet.look(self._jobs)
+            found, self._drained_by = self._fleet.look(self._jobs)
+            self.figures.is_drained = self._drained_by is not None
         except (StorageError, UsageError) as error:
             if not self._is_lost:
                 self._observer.warned(
@@ -159,7 +172,13 @@ class Worker:
     def _follow_orders(self, found: Sequence[Submission]) -> None:
         for each in found:
             if each.is_cancelled and each.id in self._jobs:
-                self._jobs[each.id].orders.give(ExitCode.INTERRUPTED, "cancelled by order")
+                why = f"cancelled by database role {each.cancelled_by}"
+                self._jobs[each.id].orders.give(ExitCode.INTERRUPTED, why)
+
+    def _why_handed_over(self) -> str:
+        by = self._drained_by
+        drained = "" if by is None else f": the worker is drained by database role {by}"
+        return f"handed over to another worker{drained}"
 
     def _order_all(self, code: ExitCode, reason: str) -> None:
         for job in self._jobs.values():
@@ -171,6 +190,11 @@ class Worker:
         for each in sorted(found, key=lambda each: (not each.is_begun, each.id)):
             lane = self._lanes.get(each.environment)
             if lane is None or lane in busy or (each.lane not in {None, lane.name}):
+                continue
+            if each.fault is not None and not (each.is_begun or each.is_cancelled):
+                self._refuse(
+                    each, ExitCode.USAGE, f"submission {each.id} cannot be read: {each.fault}"
+                )
                 continue
             if not (each.is_due or each.is_cancelled):
                 if each.is_begun:
@@ -185,41 +209,38 @@ class Worker:
 
     def _take_up(self, submission: Submission, lane: Lane) -> None:
         job = _Job(submission, lane, RunOrders())
-        try:
-            files = self._fleet.files(submission.id)
-        except StorageError:
-            return
-        except UsageError as error:
-            self._refuse(submission, ExitCode.USAGE, str(error))
-            return
         journal = self._fleet.journal_of(submission.id, lane)
         self._observer.noticed("submission taken up", submission=submission.id, lane=lane.name)
         job.thread = Thread(
-            target=self._carry, args=(job, files, journal), name=f"submission-{submission.id}"
+            target=self._carry, args=(job, journal), name=f"submission-{submission.id}"
         )
         self._jobs[submission.id] = job
         job.thread.start()
 
-    def _carry(self, job: _Job, files: Mapping[str, bytes], journal: SubmissionJournal) -> None:
+    def _carry(self, job: _Job, journal: SubmissionJournal) -> None:
         """Run a submission in a thread of its own; `_reap` reads how it went."""
         try:
-            job.code = self._apply(job, files, journal)
+            job.code = self._apply(job, journal)
         except Exception as error:  # noqa: BLE001 - told apart, and a bug logged, by `_reap`
             job.error = error
 
-    def _apply(self, job: _Job, files: Mapping[str, bytes], journal: SubmissionJournal) -> ExitCode:
+    def _apply(self, job: _Job, journal: SubmissionJournal) -> ExitCode:
         if job.submission.is_cancelled:
             _end_cancelled(journal, job)
-        given = options_from(job.submission.options)
         with Staging() as staging:
+            with journal.content() as content:
+                given = options_from(content.options)
+                manifest = _write_files(staging.make_folder(FOLDER), content)
             request = SubmittedRun(
-                manifest=_write_files(staging.make_folder(FOLDER), files, job.submission.manifest),
+                manifest=manifest,
                 report_dir=self._config.report_dir,
                 own=self._config.own,
                 environment=job.submission.environment,
                 journal=journal.location,
                 submission=job.submission.id,
-                submitted_as=job.submission.manifest,
+                submitted_as=content.manifest,
+                submitted_by=job.submission.submitted_by,
+                submitted_from=job.submission.submitted_from,
                 **given.given(),
             )
             loaded, _ = read_manifest(request, staging)
@@ -341,25 +362,40 @@ def hold_to_plan(
     staging.amend(amended)
 
 
-def _write_files(folder: Path, files: Mapping[str, bytes], manifest: str) -> Path:
-    """Write a submission's files below a folder of its own; return the manifest's path.
+def _write_files(folder: Path, content: SubmissionContent) -> Path:
+    """Write a submission's files below a folder of its own, piece by piece; return the manifest's path.
 
-    Raises `UsageError` for a name that leads elsewhere.
+    Raises `UsageError` for a name that leads elsewhere, `StorageError` if this host cannot keep them.
     """
-    if manifest not in files:
-        raise UsageError("the submission does not hold its manifest")
-    for name, content in files.items():
-        parts = PurePosixPath(name).parts
-        if not parts or name.startswith("/") or ".." in parts or "\x00" in name or "\\" in name:
-            raise UsageError(f"the submission's file {name[:100]!r} is outside its folder")
-        path = folder.joinpath(*parts)
+    has_manifest = False
+    for name, pieces in groupby(content.files, key=itemgetter(0)):
+        path = folder.joinpath(*_parts(name))
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with path.open("xb") as file:
-                file.write(content)
+                file.writelines(piece for _, piece in pieces)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise UsageError(f"the submission's file {name[:100]!r} is there twice") from error
-    return folder.joinpath(*PurePosixPath(manifest).parts)
+        except OSError as error:
+            raise StorageError(
+                f"the submission's file {name[:100]!r} cannot be written ({error.strerror})"
+            ) from error
+        has_manifest |= name == content.manifest
+    if not has_manifest:
+        raise UsageError("the submission does not hold its manifest")
+    return folder.joinpath(*_parts(content.manifest))
+
+
+def _parts(name: str) -> Sequence[str]:
+    """Return the parts of a file's name. Raises `UsageError` for one that no folder takes, or leads elsewhere."""
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or "\x00" in name or "\\" in name:
+        raise UsageError(f"the submission's file {name[:100]!r} is outside its folder")
+    if len(name.encode()) > LONGEST_NAME or any(
+        len(part.encode()) > LONGEST_PART for part in parts
+    ):
+        raise UsageError(f"the submission's file {name[:100]!r}… has too long a name")
+    return parts
 
 
 def _bug_text(error: Exception) -> str:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
-from runner.core.errors import RunnerError
+from runner.core.errors import RunnerError, UsageError
 from runner.core.frozen import frozen
 from runner.core.transfer.frozen_plan import FrozenPlan
 from runner.ports.journal_access import JournalAccess, Lane
 
 MOST_BYTES = 128_000_000
 """Largest submission: its manifest and its row files together."""
+
+MOST_FILES = 1000
+
+
+def check_size(size: int, files: int) -> None:
+    """Raise `UsageError` for more than a submission may hold."""
+    if size > MOST_BYTES or files > MOST_FILES:
+        raise UsageError(
+            f"a submission holds at most {MOST_BYTES // 1_000_000} MB and {MOST_FILES:,} files, and"
+            f" this one has {size // 1_000_000:,} MB in {files:,}; part the batch, or apply it with"
+            " --journal where its files are"
+        )
 
 
 class SubmissionOver(RunnerError):
@@ -36,13 +49,17 @@ class SubmissionState(StrEnum):
 
 @frozen
 class NewSubmission:
-    """A batch as it is submitted. `files` has the manifest too, by names relative to its folder."""
+    """A batch as it is submitted.
+
+    `files` has what opens each, the manifest too, by names relative to its folder: they are read piece
+    by piece, because they may be large.
+    """
 
     environment: str
     batch: str
     manifest: str
-    files: Mapping[str, bytes]
-    submitted_by: str
+    files: Mapping[str, Callable[[], BinaryIO]]
+    submitted_from: str  # account and host, as who submits says
     options: Mapping[str, Any] = field(default_factory=dict)
     not_before: float | None = None  # seconds since the epoch
 
@@ -54,15 +71,15 @@ class Submission:
     id: int
     environment: str
     batch: str
-    manifest: str
     state: SubmissionState
-    options: Mapping[str, Any]
-    submitted_by: str
+    submitted_by: str  # the role that the database let in
+    submitted_from: str | None  # account and host, as who submitted said
     submitted_at: str
     not_before: str | None
     is_due: bool  # by the database's clock
     is_begun: bool  # a first run has chosen its rows
     is_cancelled: bool  # an order was given; `state` says whether it was followed
+    cancelled_by: str | None
     lane: str | None
     worker: str | None
     run: str | None  # the latest
@@ -70,6 +87,16 @@ class Submission:
     exit_code: int | None
     explanation: str | None
     ended_at: str | None
+    fault: str | None = None  # what of it cannot be read: it is refused
+
+
+@frozen
+class SubmissionContent:
+    """What a submission holds for its worker. `files` comes piece by piece: a file's pieces in order."""
+
+    manifest: str  # the name of its file
+    options: Mapping[str, Any]
+    files: Iterable[tuple[str, bytes]]
 
 
 @frozen
@@ -81,6 +108,7 @@ class WorkerState:
     seen_at: str
     is_seen: bool  # lately, by the database's clock
     is_drained: bool
+    drained_by: str | None
     environments: Sequence[str]
     running: Sequence[int]
 
@@ -104,6 +132,7 @@ class FleetState:
     lanes: Sequence[LaneOwner]
     workers: Sequence[WorkerState]
     submissions: Sequence[Submission]
+    sees_runs: bool = True  # whether this role may read what holds a run
 
 
 class SubmissionJournal(JournalAccess, Protocol):
@@ -115,6 +144,12 @@ class SubmissionJournal(JournalAccess, Protocol):
     @property
     def frozen(self) -> FrozenPlan | None:
         """The plan of the submission's first run, once the store is open; None: this is the first."""
+
+    def content(self) -> AbstractContextManager[SubmissionContent]:
+        """Return what was submitted, over a connection of its own.
+
+        Raises `UsageError` if it cannot be read or is too large, `StorageError`.
+        """
 
 
 class Fleet(Protocol):
@@ -145,17 +180,14 @@ class FleetWorker(Fleet, Protocol):
     def enlist(self, *, environments: Collection[str], process: str) -> None:
         """Store that the worker has started: an earlier order to drain does not concern it."""
 
-    def look(self, running: Collection[int]) -> tuple[Sequence[Submission], bool]:
+    def look(self, running: Collection[int]) -> tuple[Sequence[Submission], str | None]:
         """Look at every lane and report being alive.
 
-        Return the submissions that are not over, oldest first, and whether to drain.
+        Return the submissions that are not over, oldest first, and who had the worker drained.
         """
 
     def may_take(self, lane: Lane) -> bool:
         """Return whether a lane could be taken, as far as the last look showed."""
-
-    def files(self, number: int) -> Mapping[str, bytes]:
-        """Return a submission's files by their names. Raises `UsageError` if they are too large."""
 
     def journal_of(self, number: int, lane: Lane) -> SubmissionJournal:
         """Return the journal by which a submission is carried in a lane."""

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from runner.app.submit import (
     fleet_state,
     moment_of,
     submit_manifest,
+    waiting,
 )
 from runner.app.worker import Worker
 from runner.app.worker_config import read_config
@@ -36,7 +39,7 @@ from runner.testing.observer import RecordingObserver
 from tests.e2e.harness import manifest, transfer
 from tests.foreign.gateway import CLIENT_ID, CLIENT_SECRET, Gateway
 from tests.foreign.script import Step
-from tests.postgres_server import execute, fresh_database
+from tests.postgres_server import connect, execute, fresh_database
 
 PATIENCE_S = 120.0
 TTL_S = 60.0  # nothing here waits for the end of a lease
@@ -85,9 +88,10 @@ class Site:
         """Submit past the command, as who writes to the database directly."""
         with closing(fleet_at(self.journal)) as fleet:
             held = {"batch.yaml": text.encode(), **(files or {})}
+            opened = {name: partial(BytesIO, content) for name, content in held.items()}
             given = {"environment": "foreign", "manifest": "batch.yaml", **fields}
             [number] = fleet.submit(
-                [NewSubmission(batch="b", files=held, submitted_by="x", **given)]
+                [NewSubmission(batch="b", files=opened, submitted_from="x", **given)]
             )
             return number
 
@@ -208,15 +212,15 @@ def test_again_moves_again_only_what_was_moved_before_the_submission(site: Site)
 def test_what_is_cancelled_ends_and_sends_nothing_more(site: Site):
     content = site.manifest(1000, limits={"rate": "20/s", "in_flight": 4})
     number = site.submit(content)
-    waiting = site.submit(content)
-    cancel_submission(site.journal, waiting)
+    behind = site.submit(content)
+    cancel_submission(site.journal, behind)
     site.start(content)
     site.once(lambda: len(site.gateway.effects) >= 5)
     cancel_submission(site.journal, number)
     assert site.ended(number).state is SubmissionState.CANCELLED
-    assert site.ended(waiting).state is SubmissionState.CANCELLED
+    assert site.ended(behind).state is SubmissionState.CANCELLED
     assert len(site.gateway.effects) < 1000  # of 50 s
-    assert site.look(waiting).run is None
+    assert site.look(behind).run is None
 
 
 @pytest.mark.parametrize("state", [SubmissionState.WAITING, SubmissionState.RUNNING])
@@ -354,17 +358,133 @@ def test_a_command_that_is_submitted_does_not_run_on_a_worker(site: Site):
 
 def test_more_than_a_submission_may_hold_is_refused_by_command_and_worker(site: Site):
     content = site.manifest(1)
-    number = site.smuggle(yaml.safe_dump(content))
-    for n in range(3):  # past the command: each is well below, all together are not
-        execute(
-            str(site.journal),
-            "INSERT INTO runner.submission_files(submission, name, content)"
-            f" SELECT {number}, 'f{n}', decode(repeat('00', 50000000), 'hex')",
-        )
+    execute(  # past the command: each piece is well below, all together are not
+        str(site.journal),
+        "WITH s AS (INSERT INTO runner.submissions(environment, batch, manifest, options)"
+        " VALUES ('foreign', 'b', 'batch.yaml', '{}') RETURNING id)"
+        " INSERT INTO runner.submission_files(submission, name, part, content)"
+        " SELECT id, 'rows.csv', part, decode(repeat('00', 1000000), 'hex')"
+        " FROM s, generate_series(1, 129) AS part",
+    )
+    [(number,)] = execute(str(site.journal), "SELECT id FROM runner.submissions")
     site.start(content)
     ended = site.ended(number)
     assert ended.exit_code == 2
     assert "at most 128 MB" in str(ended.explanation)
+
+
+UNREADABLE_OPTIONS = {
+    "no JSON": "{",
+    "deep": "[" * 200_000,
+    "deep and whole": '{"only": ' + "[" * 200_000 + "]" * 200_000 + "}",
+    "a list": "[1]",
+    "a number": "1",
+    "not a number": '{"rate_per_s": NaN}',
+    "beyond numbers": '{"rate_per_s": 1e999}',
+    "too many digits": '{"in_flight": 1' + "0" * 10_000 + "}",
+    "more than a sum holds": '{"limit": 1' + "0" * 400 + "}",
+    "more than a float holds": '{"rate_per_s": 1' + "0" * 400 + "}",
+    "failures without end": '{"max_failures": 1' + "0" * 400 + "}",
+    "a text for a number": '{"limit": "1"}',
+    "a number for a text": '{"only": [1]}',
+    "half a character": '{"only": ["\\ud800"]}',
+    "NUL": '{"only": ["\\u0000"]}',
+    "of the future": '{"no_such_option": 1}',
+    "enormous": '{"only": ["' + "x" * 2_000_000 + '"]}',
+}
+UNREADABLE_TIMES = ("infinity", "-infinity", "20000-01-01 00:00Z", "10000-01-01 00:00Z")
+UNREADABLE_NAMES = ("x" * 300, "/".join(["x" * 200] * 12), "a/../b", "/")
+
+
+def add_row(site: Site, options: str = "{}", at: str | None = None, name: str | None = None) -> int:
+    """Add a submission, and its files, as a submitter can whose program is another one."""
+    with connect(str(site.journal)) as connection, connection.transaction():
+        columns = "environment, batch, manifest, options, not_before"
+        added = connection.execute(
+            f"INSERT INTO runner.submissions({columns})"
+            " VALUES ('foreign', 'b', 'batch.yaml', %s, %s) RETURNING id".encode(),
+            (options, at),
+        ).fetchone()
+        assert added is not None
+        for each in ["batch.yaml", *([] if name is None else [name])]:
+            connection.execute(
+                b"INSERT INTO runner.submission_files(submission, name, content)"
+                b" VALUES (%s, %s, 'version: 1')",
+                (added[0], each),
+            )
+    return int(added[0])
+
+
+def told(site: Site, number: int) -> str:
+    return str(site.look(number).explanation)
+
+
+def test_a_row_that_cannot_be_read_is_refused_by_itself_and_all_else_goes_on(site: Site):
+    rows = {what: add_row(site, options=text) for what, text in UNREADABLE_OPTIONS.items()}
+    rows |= {at: add_row(site, at=at) for at in UNREADABLE_TIMES}
+    rows |= {name: add_row(site, name=name) for name in UNREADABLE_NAMES}
+    execute(
+        str(site.journal),
+        "INSERT INTO runner.workers(name, process, environments, running, seen_at, drain)"
+        f" VALUES ('odd', '', '{'[' * 200_000}', '{{', 'infinity', 'infinity')",
+    )
+    cancelled = add_row(site, options="{", at="infinity")
+    cancel_submission(site.journal, cancelled)
+    assert len(fleet_state(site.journal).submissions) == len(rows) + 1
+    content = site.manifest(2)
+    site.start(content)
+    assert site.ended(site.submit(content)).exit_code == 0
+    for what, number in rows.items():
+        [*_, ended] = waiting(site.journal, number, lambda _: None, 0.0)
+        assert ended.exit_code == 2, (what, ended)
+        assert ended.explanation, what
+    assert site.ended(cancelled).state is SubmissionState.CANCELLED
+    assert f"the options of submission {rows['no JSON']} cannot" in told(site, rows["no JSON"])
+    assert f"submission {rows['infinity']} cannot be read" in told(site, rows["infinity"])
+    assert site.moved() == Counter(["i-0", "i-1"])
+
+
+def test_the_last_second_of_the_calendar_is_read_wherever_the_database_is(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PGTZ", "Pacific/Kiritimati")  # 14 hours before UTC
+    path = site.write(site.manifest(1))
+    last = "9999-12-31T23:59:59Z"
+    [number] = submit_manifest([RunOptions(manifest=path)], site.journal, moment_of(last)).ids
+    found = site.look(number)
+    assert (found.not_before, found.fault, found.is_due) == (last, None, False)
+    assert [each.id for each in fleet_state(site.journal).submissions] == [number]
+
+
+def test_who_submitted_and_who_cancelled_is_in_the_record(site: Site):
+    content = site.manifest(1000, limits={"rate": "20/s", "in_flight": 4})
+    number = site.submit(content)
+    site.start(content)
+    site.once(lambda: len(site.gateway.effects) >= 2)
+    execute(
+        str(site.journal),
+        "UPDATE runner.submissions SET cancel = 'infinity'",
+    )
+    ended = site.ended(number)
+    assert (ended.submitted_by, ended.cancelled_by) == ("postgres", "postgres")
+    [(record,)] = execute(str(site.journal), "SELECT record FROM runner.runs")
+    held = json.loads(record)
+    assert held["options"]["submitted_by"] == "postgres"
+    assert "@" in held["options"]["submitted_from"]
+    assert held["explanation"] == "cancelled by database role postgres"
+
+
+def test_who_drained_a_worker_is_in_the_record(site: Site):
+    content = site.manifest(1000, limits={"rate": "20/s", "in_flight": 4})
+    number = site.submit(content)
+    site.start(content)
+    site.once(lambda: len(site.gateway.effects) >= 2)
+    drain_worker(site.journal, "w1")
+    site.once(lambda: site.look(number).state is SubmissionState.WAITING)
+    [(record,)] = execute(str(site.journal), "SELECT record FROM runner.runs")
+    assert "drained by database role postgres" in json.loads(record)["explanation"]
+    [worker] = fleet_state(site.journal).workers
+    assert worker.drained_by == "postgres"
 
 
 def test_what_keeps_a_submission_from_going_on_is_shown(site: Site):
@@ -420,7 +540,10 @@ def test_a_manifest_may_lower_the_workers_limits_and_not_raise_them(site: Site):
         from runner.staging.rows import Staging  # noqa: PLC0415
 
         with Staging() as staging:
-            run = SubmittedRun(manifest=path, own=config.own, submission=1, submitted_as=path.name)
+            run = SubmittedRun(
+                manifest=path, own=config.own, submission=1, submitted_as=path.name,
+                submitted_by="ann", submitted_from=None,
+            )  # fmt: skip
             loaded, _ = read_manifest(run, staging)
         limits = loaded.environment.limits
         assert (limits.rate_per_s, limits.in_flight, limits.burst) == (rate, in_flight, own.burst)
@@ -433,6 +556,14 @@ def test_the_figures_are_in_prometheus_format(site: Site):
     site.once(lambda: worker.figures.ended)
     text = WorkerMetrics(worker.figures, time.monotonic).text()
     assert 'runner_worker_runs_total{code="0"} 1' in text
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+def test_a_time_beyond_the_calendar_in_utc_is_a_clear_error(text: str):
+    with pytest.raises(
+        UsageError, match=f"--at: '{re.escape(text)}' is outside the years 1 to 9999"
+    ):
+        moment_of(text)
 
 
 @pytest.mark.parametrize("text", ["2026-12-01", "2026-12-01+01:00", "2026-12-01T02:00", "20261201"])

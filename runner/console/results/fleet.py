@@ -29,6 +29,8 @@ def render_fleet(state: FleetState, held: Mapping[int, RunStatus], *, color: boo
     for each in state.submissions:
         lines.append(_submission(each, state))
         lines += _holds(held[each.id]) if each.id in held else ()
+    if not state.sees_runs:
+        lines.append("what holds a run is not shown: only the role `runner_reader` may read runs")
     return "".join(f"{visible(line)}\n" for line in lines)
 
 
@@ -40,7 +42,7 @@ def _lane(lane: LaneOwner) -> str:
 
 def _worker(worker: WorkerState) -> str:
     how = "up" if worker.is_seen else f"NOT SEEN since {worker.seen_at}"
-    drained = ", drained" if worker.is_drained else ""
+    drained = f", drained by {worker.drained_by}" if worker.is_drained else ""
     carries = ", ".join(map(str, worker.running)) or "nothing"
     environments = ", ".join(worker.environments)
     return (
@@ -58,13 +60,16 @@ def _holds(run: RunStatus) -> Iterator[str]:
 def _submission(each: Submission, state: FleetState) -> str:
     parts = [f"  {each.id} {each.batch} ({each.environment}): {each.state}"]
     if each.is_cancelled and not each.state.is_over:
-        parts.append("to be cancelled")
+        parts.append(f"to be cancelled by {each.cancelled_by}")
+    elif each.is_cancelled and each.state is SubmissionState.CANCELLED:
+        parts.append(f"by order of {each.cancelled_by}")
     parts += _course(each, state)
     if each.exit_code is not None:
         parts.append(f"exit code {each.exit_code}, {each.ended_at}")
     if each.explanation:
         parts.append(each.explanation)
-    return "; ".join([*parts, f"by {each.submitted_by}, {each.submitted_at}"])
+    sender = "" if each.submitted_from is None else f" ({each.submitted_from})"
+    return "; ".join([*parts, f"by {each.submitted_by}{sender}, {each.submitted_at}"])
 
 
 def _course(each: Submission, state: FleetState) -> Iterator[str]:

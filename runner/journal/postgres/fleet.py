@@ -8,11 +8,10 @@ submission `running`, and who may take the lane may take the submission.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
 
-from runner.core.errors import StorageError, UsageError
+from runner.core.errors import UsageError
 from runner.core.journal_location import JournalLocation
 from runner.journal.postgres.access import right_to_take
 from runner.journal.postgres.connection import (
@@ -23,17 +22,18 @@ from runner.journal.postgres.connection import (
     connect,
     translated,
 )
+from runner.journal.postgres.fleet_schema import PIECE
 from runner.journal.postgres.lease import TTL_S, LaneState, Watcher
 from runner.journal.postgres.owner import holder_of
 from runner.journal.postgres.submission_store import SubmissionLane
 from runner.ports.fleet import (
-    MOST_BYTES,
     FleetState,
     LaneOwner,
     NewSubmission,
     Submission,
     SubmissionState,
     WorkerState,
+    check_size,
 )
 from runner.ports.journal_access import Lane
 
@@ -42,27 +42,38 @@ MOST_SHOWN = 50
 
 _MADE = "SELECT to_regclass('runner.submissions') IS NOT NULL"
 _ADD = (
-    "INSERT INTO runner.submissions(environment, batch, manifest, options, submitted_by, not_before)"
+    "INSERT INTO runner.submissions(environment, batch, manifest, options, submitted_from, not_before)"
     " VALUES (%(environment)s, %(batch)s, %(manifest)s, %(options)s, %(by)s,"
     " to_timestamp(%(not_before)s)) RETURNING id"
 )
-_ADD_FILE = (
-    "INSERT INTO runner.submission_files(submission, name, content)"
-    " VALUES (%(id)s, %(name)s, %(content)s)"
+_ADD_PIECE = (
+    "INSERT INTO runner.submission_files(submission, name, part, content)"
+    " VALUES (%(id)s, %(name)s, %(part)s, %(content)b)"
 )
+
+
+def _moment(column: str) -> str:
+    """Return an expression for a time in UTC as a text: the client cannot hold each time that there is."""
+    at = f"{column} AT TIME ZONE 'UTC'"
+    text = f'to_char({at}, \'YYYY-MM-DD"T"HH24:MI:SS"Z"\')'
+    return f"CASE WHEN isfinite({column}) THEN {text} ELSE {column}::text END"
+
+
+_IS_TIME = "isfinite(s.not_before) AND s.not_before < '10000-01-01 00:00Z'"
 _SUBMISSIONS = (
-    "SELECT s.id, s.environment, s.batch, s.manifest, s.state, s.options, s.submitted_by,"
-    " s.submitted_at, s.not_before,"
+    "SELECT s.id, left(s.environment, 300), left(s.batch, 300), s.state, s.submitted_by::text,"  # noqa: S608 - of constants
+    f" left(s.submitted_from, 300), {_moment('s.submitted_at')}, {_moment('s.not_before')},"
     " greatest(s.not_before, s.retry_at, '-infinity') <= clock_timestamp(),"
-    " s.first_run IS NOT NULL, s.cancel IS NOT NULL, l.name, s.worker, s.run, s.attempts,"
-    " s.exit_code, s.explanation, s.ended_at"
+    " s.first_run IS NOT NULL, s.cancel IS NOT NULL, s.cancelled_by::text, l.name, s.worker, s.run,"
+    f" s.attempts, s.exit_code, left(s.explanation, 10000), {_moment('s.ended_at')},"
+    f" s.not_before IS NULL OR {_IS_TIME}"
     " FROM runner.submissions s LEFT JOIN runner.lanes l ON l.lane = s.lane"
 )
 _ONE = f"{_SUBMISSIONS} WHERE s.id = %(id)s"
 _OPEN = f"{_SUBMISSIONS} WHERE s.state IN ('waiting', 'running') ORDER BY s.id"
 _LAST = (
-    f"SELECT * FROM ({_SUBMISSIONS} WHERE s.state NOT IN ('waiting', 'running')"  # noqa: S608 - of constants
-    f" ORDER BY s.id DESC LIMIT {MOST_SHOWN}) AS last ORDER BY id"
+    f"{_SUBMISSIONS} WHERE s.state NOT IN ('waiting', 'running')"
+    f" ORDER BY s.id DESC LIMIT {MOST_SHOWN}"
 )
 _CANCEL = (
     "UPDATE runner.submissions SET cancel = clock_timestamp() WHERE id = %(id)s AND cancel IS NULL"
@@ -82,8 +93,6 @@ _NOTE = (
     "UPDATE runner.submissions SET explanation = %(explanation)s"
     " WHERE id = %(id)s AND state IN ('waiting', 'running')"
 )
-_SIZE = "SELECT coalesce(sum(octet_length(content)), 0), count(*) FROM runner.submission_files"
-_FILES = "SELECT name, content FROM runner.submission_files WHERE submission = %(id)s"
 _LANES = "SELECT name, lane, epoch, beat, owner, ttl_s, seq, head FROM runner.lanes"
 _ENLIST = (
     "INSERT INTO runner.workers(name, process, environments)"
@@ -93,7 +102,7 @@ _ENLIST = (
 )
 _ALIVE = (
     "UPDATE runner.workers SET seen_at = clock_timestamp(), running = %(running)s"
-    " WHERE name = %(name)s RETURNING drain IS NOT NULL"
+    " WHERE name = %(name)s RETURNING drained_by::text"
 )
 _RETIRE = (
     "UPDATE runner.workers SET ended_at = clock_timestamp(), running = '[]' WHERE name = %(name)s"
@@ -102,16 +111,17 @@ _DRAIN = (
     "UPDATE runner.workers SET drain = clock_timestamp() WHERE name = %(name)s RETURNING ended_at"
 )
 _WORKERS = (
-    "SELECT name, process, seen_at, seen_at > clock_timestamp() - interval '15 seconds',"
-    " drain IS NOT NULL, environments, running FROM runner.workers WHERE ended_at IS NULL"
-    " ORDER BY name"
+    f"SELECT name, process, {_moment('seen_at')},"  # noqa: S608 - of constants
+    " seen_at > clock_timestamp() - interval '15 seconds',"
+    " drain IS NOT NULL, drained_by::text, environments, running FROM runner.workers"
+    " WHERE ended_at IS NULL ORDER BY name"
 )
 _OWNERS = (
-    "SELECT l.name, l.epoch, l.owner, l.renewed_at, e.body FROM runner.lanes l"
-    " LEFT JOIN LATERAL (SELECT body FROM runner.events WHERE run = 0 AND lane = l.lane"
-    " ORDER BY seq DESC LIMIT 1) e ON true ORDER BY l.name"
+    f"SELECT l.name, l.epoch, l.owner, {_moment('l.renewed_at')}, t.body"  # noqa: S608 - of constants
+    " FROM runner.lanes l"
+    " LEFT JOIN runner.takeovers t ON t.lane = l.lane ORDER BY l.name"
 )
-MOST_FILES = 1000
+_SEES_RUNS = "SELECT has_table_privilege('runner.transfers', 'SELECT')"
 
 
 class PostgresFleet:
@@ -124,8 +134,6 @@ class PostgresFleet:
 
     def submit(self, new: Sequence[NewSubmission]) -> Sequence[int]:
         """Store submissions, all of them whole or none; return their numbers."""
-        for each in new:
-            check_size(sum(map(len, each.files.values())), len(each.files))
         connection = self._connected()
         with translated(self._url), connection.transaction():
             connection.execute(b"SET LOCAL synchronous_commit = on")
@@ -156,8 +164,11 @@ class PostgresFleet:
     def state(self) -> FleetState:
         """Return who owns what, and what waits."""
         lanes = [_lane_owner(row) for row in self._ask(_OWNERS)]
-        submissions = [*self._ask(_LAST), *self._ask(_OPEN)]
-        return FleetState(lanes, self._workers(), [_submission(row) for row in submissions])
+        submissions = [*reversed(self._ask(_LAST)), *self._ask(_OPEN)]
+        ((sees_runs,),) = self._ask(_SEES_RUNS)
+        return FleetState(
+            lanes, self._workers(), [_submission(row) for row in submissions], sees_runs=sees_runs
+        )
 
     def close(self) -> None:
         """Close the connection."""
@@ -194,14 +205,27 @@ class PostgresFleet:
 def _add(connection: Connection, new: NewSubmission) -> int:
     values = {
         "environment": new.environment, "batch": new.batch, "manifest": new.manifest,
-        "options": json.dumps(dict(new.options)), "by": new.submitted_by,
+        "options": json.dumps(dict(new.options)), "by": new.submitted_from,
         "not_before": new.not_before,
     }  # fmt: skip
     ((number,),) = ask(connection, _ADD, values)
-    for name, content in new.files.items():
-        file = {"id": number, "name": name, "content": content}
-        connection.execute(_ADD_FILE.encode(), file)
+    size = 0
+    check_size(size, len(new.files))
+    for name, opened in new.files.items():
+        with opened() as file:
+            for part, content in enumerate(_pieces(file)):
+                size += len(content)
+                check_size(size, len(new.files))
+                piece = {"id": number, "name": name, "part": part, "content": content}
+                connection.execute(_ADD_PIECE.encode(), piece)
     return int(number)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    """Yield a file's content; one empty piece for an empty file, which is a file too."""
+    yield file.read(PIECE)
+    while piece := file.read(PIECE):
+        yield piece
 
 
 class PostgresFleetWorker(PostgresFleet):
@@ -219,27 +243,21 @@ class PostgresFleetWorker(PostgresFleet):
         names = json.dumps(sorted(environments))
         self._do(_ENLIST, {"name": self._name, "process": process, "environments": names})
 
-    def look(self, running: Collection[int]) -> tuple[Sequence[Submission], bool]:
-        """Look at every lane and report being alive; return open submissions, and whether to drain."""
+    def look(self, running: Collection[int]) -> tuple[Sequence[Submission], str | None]:
+        """Look at every lane and report being alive; return open submissions, and who drained it."""
         # First: what an answer shows may count from when it came, never from before.
         for name, *state in self._ask(_LANES):
             self._lanes[name] = LaneState(*state)
             self._watchers.setdefault(name, Watcher()).saw(self._lanes[name])
         told = self._ask(_ALIVE, {"name": self._name, "running": json.dumps(sorted(running))})
         self._do(_CANCELLED)
-        is_drained = bool(told and told[0][0])
-        return [_submission(row) for row in self._ask(_OPEN)], is_drained
+        drained_by = told[0][0] if told else None
+        return [_submission(row) for row in self._ask(_OPEN)], drained_by
 
     def may_take(self, lane: Lane) -> bool:
         """Return whether a lane could be taken, as far as the last look showed."""
         state = self._lanes.get(lane.name)
         return state is None or right_to_take(state, self._watchers[lane.name]) is not None
-
-    def files(self, number: int) -> Mapping[str, bytes]:
-        """Return a submission's files by their names. Raises `UsageError` if they are too large."""
-        ((size, count),) = self._ask(f"{_SIZE} WHERE submission = %(id)s", {"id": number})
-        check_size(int(size), count)
-        return {name: bytes(content) for name, content in self._ask(_FILES, {"id": number})}
 
     def journal_of(self, number: int, lane: Lane) -> SubmissionLane:
         """Return the journal by which a submission is carried in a lane."""
@@ -269,74 +287,66 @@ class PostgresFleetWorker(PostgresFleet):
         self._do(_RETIRE, {"name": self._name})
 
 
-def check_size(size: int, files: int) -> None:
-    """Raise `UsageError` for more than a submission may hold."""
-    if size > MOST_BYTES or files > MOST_FILES:
-        raise UsageError(
-            f"a submission holds at most {MOST_BYTES // 1_000_000} MB and {MOST_FILES:,} files, and"
-            f" this one has {size // 1_000_000:,} MB in {files:,}; part the batch, or apply it with"
-            " --journal where its files are"
-        )
-
-
 def _submission(row: tuple[Any, ...]) -> Submission:
     (
-        number, environment, batch, manifest, state, options, by, at, not_before, is_due, is_begun,
-        is_cancelled, lane, worker, run, attempts, code, explanation, ended_at,
+        number, environment, batch, state, by, sender, at, not_before, is_due, is_begun,
+        is_cancelled, cancelled_by, lane, worker, run, attempts, code, explanation, ended_at, is_time,
     ) = row  # fmt: skip
-    try:
-        given = json.loads(options)
-    except ValueError as error:
-        raise StorageError(f"the options of submission {number} are not JSON") from error
     return Submission(
         id=number,
         environment=environment,
         batch=batch,
-        manifest=manifest,
         state=SubmissionState(state),
-        options=given if isinstance(given, dict) else {"": given},
         submitted_by=by,
-        submitted_at=_moment(at),
-        not_before=None if not_before is None else _moment(not_before),
+        submitted_from=sender,
+        submitted_at=at,
+        not_before=not_before,
         is_due=bool(is_due),
         is_begun=is_begun,
         is_cancelled=is_cancelled,
+        cancelled_by=cancelled_by,
         lane=lane,
         worker=worker,
         run=run,
         attempts=attempts,
         exit_code=code,
         explanation=explanation,
-        ended_at=None if ended_at is None else _moment(ended_at),
+        ended_at=ended_at,
+        fault=None if is_time else f"its time to begin, {not_before}, is none that a clock shows",
     )
 
 
 def _worker(row: tuple[Any, ...]) -> WorkerState:
-    name, process, seen_at, is_seen, is_drained, environments, running = row
+    name, process, seen_at, is_seen, is_drained, drained_by, environments, running = row
     return WorkerState(
         name=name,
         process=process,
-        seen_at=_moment(seen_at),
+        seen_at=seen_at,
         is_seen=is_seen,
         is_drained=is_drained,
-        environments=json.loads(environments),
-        running=json.loads(running),
+        drained_by=drained_by,
+        environments=[each for each in _list(environments) if isinstance(each, str)],
+        running=[each for each in _list(running) if isinstance(each, int)],
     )
+
+
+def _list(text: str) -> list[Any]:
+    """Return a list from its JSON; from what is none, an empty one: one row spoils no other's view."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return found if isinstance(found, list) else []
 
 
 def _lane_owner(row: tuple[Any, ...]) -> LaneOwner:
     name, epoch, owner, renewed_at, body = row
     taken = {} if body is None else json.loads(body)
-    is_taking = taken.get("event") == "lane taken"
     return LaneOwner(
         name,
         epoch,
         None if owner is None else str(holder_of(owner)),
-        None if renewed_at is None else _moment(renewed_at),
-        taken.get("at") if is_taking else None,
-        taken.get("why") if is_taking else None,
+        renewed_at,
+        taken.get("at"),
+        taken.get("why"),
     )
-
-
-def _moment(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

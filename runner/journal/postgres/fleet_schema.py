@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-FLEET = """
+PIECE = 1 << 20
+"""Most bytes of a piece of a file: what a worker holds of a submission's rows at a time."""
+
+FLEET = f"""
 CREATE TABLE IF NOT EXISTS runner.submissions(
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   environment text NOT NULL,           -- a name: what it stands for is the worker's own
   batch text NOT NULL,
   manifest text NOT NULL,              -- the name of its file in submission_files
   options text NOT NULL,               -- JSON: core.batch_options, of those that may travel
-  submitted_by text NOT NULL,
-  submitted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  submitted_by name NOT NULL,          -- the role that the database let in
+  submitted_from text,                 -- who says to be behind it: account and host
+  submitted_at timestamptz NOT NULL,
+  made_in xid8 NOT NULL,               -- the transaction that made it: it alone adds files
   not_before timestamptz,
   cancel timestamptz,                  -- an order: read before planning, and while a run goes on
+  cancelled_by name,
   state text NOT NULL DEFAULT 'waiting'
     CHECK (state IN ('waiting', 'running', 'ended', 'cancelled')),
   lane int,                            -- from its first run on; no other lane may carry it
@@ -33,8 +39,9 @@ CREATE INDEX IF NOT EXISTS submissions_open ON runner.submissions(id)
 CREATE TABLE IF NOT EXISTS runner.submission_files(
   submission bigint NOT NULL REFERENCES runner.submissions(id),
   name text NOT NULL,                  -- relative to the manifest's folder
-  content bytea NOT NULL,
-  PRIMARY KEY(submission, name)
+  part int NOT NULL DEFAULT 0,         -- a file is its parts in their order
+  content bytea NOT NULL CHECK (octet_length(content) <= {PIECE}),
+  PRIMARY KEY(submission, name, part)
 );
 
 CREATE TABLE IF NOT EXISTS runner.workers(
@@ -45,7 +52,78 @@ CREATE TABLE IF NOT EXISTS runner.workers(
   started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   ended_at timestamptz,
-  drain timestamptz                    -- an order
+  drain timestamptz,                   -- an order
+  drained_by name
 );
-"""
+
+-- Who submits, and when, is the database's word, whatever a statement says and whatever role it took on.
+CREATE OR REPLACE FUNCTION runner.submitted_v1() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  NEW.submitted_by := session_user;
+  NEW.submitted_at := clock_timestamp();
+  NEW.made_in := pg_current_xact_id();
+  NEW.cancel := NULL;
+  NEW.cancelled_by := NULL;
+  RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER submitted BEFORE INSERT ON runner.submissions
+  FOR EACH ROW EXECUTE FUNCTION runner.submitted_v1();
+
+-- A submission and its files are one transaction of who submits: no worker sees a part of them, and
+-- nobody adds to them later.
+CREATE OR REPLACE FUNCTION runner.file_added_v1() RETURNS trigger LANGUAGE plpgsql
+  SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM 1 FROM runner.submissions
+    WHERE id = NEW.submission AND submitted_by = session_user AND made_in = pg_current_xact_id();
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'submission % takes no files: they come in the transaction that makes it',
+      NEW.submission USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER file_added BEFORE INSERT ON runner.submission_files
+  FOR EACH ROW EXECUTE FUNCTION runner.file_added_v1();
+
+-- An order stays, with who gave it first.
+CREATE OR REPLACE FUNCTION runner.cancelled_v1() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF OLD.cancel IS NULL AND NEW.cancel IS NOT NULL THEN
+    NEW.cancel := clock_timestamp();
+    NEW.cancelled_by := session_user;
+  ELSE
+    NEW.cancel := OLD.cancel;
+    NEW.cancelled_by := OLD.cancelled_by;
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER cancelled BEFORE UPDATE OF cancel, cancelled_by ON runner.submissions
+  FOR EACH ROW EXECUTE FUNCTION runner.cancelled_v1();
+
+-- That of a worker, until it starts again.
+CREATE OR REPLACE FUNCTION runner.drained_v1() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.started_at IS DISTINCT FROM OLD.started_at THEN
+    NEW.drain := NULL;
+    NEW.drained_by := NULL;
+  ELSIF OLD.drain IS NULL AND NEW.drain IS NOT NULL THEN
+    NEW.drain := clock_timestamp();
+    NEW.drained_by := session_user;
+  ELSE
+    NEW.drain := OLD.drain;
+    NEW.drained_by := OLD.drained_by;
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER drained BEFORE UPDATE ON runner.workers
+  FOR EACH ROW EXECUTE FUNCTION runner.drained_v1();
+
+-- What `status --fleet` shows of the audit chains: each lane's last takeover, and nothing else of them.
+CREATE OR REPLACE VIEW runner.takeovers AS
+  SELECT l.lane, e.body FROM runner.lanes l CROSS JOIN LATERAL (
+    SELECT body FROM runner.events
+     WHERE run = 0 AND lane = l.lane AND strpos(body, '"event":"lane taken"') > 0
+     ORDER BY seq DESC LIMIT 1) e;
+"""  # noqa: S608 - of constants
 """Makes the tables where they are missing: a journal that is older than they are gets them."""

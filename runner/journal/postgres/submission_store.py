@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any
 
+from runner.core.errors import UsageError
 from runner.core.exit_code import HANDED_OVER, ExitCode
 from runner.core.journal_location import JournalLocation
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.frozen_plan import FrozenPlan, FrozenRow
 from runner.core.transfer.plan_decision import Action
 from runner.journal.postgres.access import LaneLock, PostgresJournal
-from runner.journal.postgres.connection import Connection, JournalUrl, ask, translated
+from runner.journal.postgres.connection import Connection, JournalUrl, ask, connect, translated
 from runner.journal.postgres.lane_session import LaneSession
 from runner.journal.postgres.lease import Watcher
 from runner.journal.postgres.store import Store
-from runner.ports.fleet import SubmissionOver, SubmissionState
+from runner.ports.fleet import SubmissionContent, SubmissionOver, SubmissionState, check_size
 from runner.ports.journal_access import Lane
+
+MOST_OPTIONS = 1 << 20
+"""Most bytes of a submission's options that are read."""
 
 GOT_ON = 20
 """Events of a run by which it got on, so that its death is not its submission's fault."""
@@ -42,6 +48,18 @@ _FREEZE = (
 _FROZEN = (
     "SELECT interaction_id, destination_uri, action, n, failed_as FROM runner.rows"
     " WHERE lane = %(lane)s AND run = %(run)s"
+)
+_CONTENT = (
+    "SELECT left(manifest, 5000),"  # noqa: S608 - of constants
+    f" CASE WHEN octet_length(options) <= {MOST_OPTIONS} THEN options END,"
+    " (SELECT coalesce(sum(octet_length(content)), 0) FROM runner.submission_files"
+    " WHERE submission = %(id)s),"
+    " (SELECT count(DISTINCT name) FROM runner.submission_files WHERE submission = %(id)s)"
+    " FROM runner.submissions WHERE id = %(id)s"
+)
+_PIECES = (
+    "SELECT name, content FROM runner.submission_files WHERE submission = %(id)s"
+    " ORDER BY name, part"
 )
 _END = (
     "UPDATE runner.submissions SET state = %(state)s, exit_code = %(code)s,"
@@ -72,6 +90,31 @@ class SubmissionLane(PostgresJournal):
         self._ttl_s = ttl_s
         self._watcher = watcher
         self.frozen: FrozenPlan | None = None
+
+    @contextmanager
+    def content(self) -> Iterator[SubmissionContent]:
+        """Return what was submitted, its files piece by piece, over a connection of its own.
+
+        Raises `UsageError` if it cannot be read or is too large, `StorageError`.
+        """
+        number = {"id": self._submission}
+        with closing(connect(self._at)) as connection, translated(self._at):
+            ((manifest, options, size, count),) = ask(connection, _CONTENT, number)
+            check_size(int(size), count)
+            # Row by row: the whole may be larger than this process should be.
+            pieces = connection.cursor(binary=True).stream(_PIECES.encode(), number)
+            yield SubmissionContent(manifest, self._options(options), pieces)
+
+    def _options(self, text: str | None) -> Mapping[str, Any]:
+        """Return the options from their JSON. Raises `UsageError`."""
+        found = None if text is None else _object(text)
+        if found is None:
+            raise UsageError(
+                f"the options of submission {self._submission} cannot be read: they are no JSON"
+                f" object of {MOST_OPTIONS:,} bytes at most, with finite numbers and whole"
+                " characters; submit it again with `runner submit`"
+            )
+        return found
 
     def for_lane(self, lane: Lane) -> SubmissionLane:
         """Return this one: the worker chose the lane."""
@@ -139,3 +182,15 @@ class SubmissionStore(Store):
 
     def _values(self, **values: object) -> dict[str, object]:
         return {"lane": self._lane, "submission": self._submission, **values}
+
+
+def _object(text: str) -> Mapping[str, Any] | None:
+    """Return a JSON object that came from outside; None for what any file or database would refuse."""
+    try:
+        found = json.loads(text)
+        json.dumps(
+            found, ensure_ascii=False, allow_nan=False
+        ).encode()  # neither NaN nor half a pair
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

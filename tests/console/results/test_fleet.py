@@ -12,9 +12,9 @@ from runner.ports.fleet import FleetState, Submission, SubmissionState, WorkerSt
 RUNNING, WAITING = SubmissionState.RUNNING, SubmissionState.WAITING
 AT = "2026-12-01T02:00:00Z"
 BATCH = Submission(
-    id=7, environment="eu", batch="night", manifest="night.yaml", state=WAITING, options={},
-    submitted_by="ann@host", submitted_at=AT, not_before=None, is_due=True, is_begun=False,
-    is_cancelled=False, lane=None, worker=None, run=None, attempts=0, exit_code=None,
+    id=7, environment="eu", batch="night", state=WAITING, submitted_by="ann",
+    submitted_from="ann@host", submitted_at=AT, not_before=None, is_due=True, is_begun=False,
+    is_cancelled=False, cancelled_by=None, lane=None, worker=None, run=None, attempts=0, exit_code=None,
     explanation=None, ended_at=None,
 )  # fmt: skip
 CARRIED = replace(BATCH, state=RUNNING, worker="w1", run="r-1", is_begun=True)
@@ -23,6 +23,7 @@ CARRIED = replace(BATCH, state=RUNNING, worker="w1", run="r-1", is_begun=True)
 def worker(name: str, *environments: str, is_seen: bool = True) -> WorkerState:
     return WorkerState(
         name=name, process="pid 1", seen_at=AT, is_seen=is_seen, is_drained=False,
+        drained_by=None,
         environments=environments, running=(),
     )  # fmt: skip
 
@@ -44,7 +45,11 @@ NOBODY = "no worker that is up, and not drained, has its environment: start one"
             "run r-1; w1 is not seen: another worker goes on once its lease has run out; by ann",
         ),
         (CARRIED, [GONE, worker("w2", "us")], f"run r-1; {NOBODY}; by ann"),
-        (replace(CARRIED, is_cancelled=True), [W1], "running; to be cancelled; by worker w1"),
+        (
+            replace(CARRIED, is_cancelled=True, cancelled_by="bob"),
+            [W1],
+            "running; to be cancelled by bob; by worker w1",
+        ),
         (BATCH, [W1], "waiting; by ann"),
         (BATCH, [GONE], f"waiting; {NOBODY}; by ann"),
         (BATCH, [DRAINED], f"waiting; {NOBODY}; by ann"),

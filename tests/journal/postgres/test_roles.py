@@ -1,47 +1,77 @@
-"""The roles of docs/fleet.md are enough, and no more."""
+"""The roles of docs/fleet.md are enough, and no more: its SQL makes them in a new server."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from runner.app.status import fleet_holds
 from runner.core.errors import StorageError
 from runner.core.journal_location import JournalLocation
 from runner.core.transfer.states import Event
-from runner.journals import check_journal, fleet_at, fleet_worker_at, journal_at
+from runner.journals import check_journal, create_journal, fleet_at, fleet_worker_at, journal_at
 from runner.ports.fleet import NewSubmission, SubmissionState
-from runner.ports.journal_access import JournalAccess
+from runner.ports.journal_access import Durability, JournalAccess, Lane
 from tests.journal.builders import AT, ORIGIN, manifest_rows, owed
 from tests.journal.contract.journals import started
-from tests.postgres_server import execute, fresh_database
+from tests.postgres_server import beside_server, binary, connect, execute, server_user
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "fleet.md"
-ROLES = ("runner_writer", "runner_reader", "runner_submitter", "runner_operator")
+BLOCK = re.compile(
+    r"^```sql\n-- as (\w+), in the database (\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL
+)
+WORKER, SUBMITTER, OTHER_SUBMITTER = "workers", "ann", "bob"
+OPERATOR, OTHER_OPERATOR, READER = "noc", "noc2", "auditor"
 
 
 @pytest.fixture(scope="module")
-def url() -> str:
-    made = fresh_database()
-    for role in ROLES:
-        execute("postgres", f"DROP ROLE IF EXISTS {role}")
-        execute("postgres", f"CREATE ROLE {role} LOGIN")
-    [grants] = re.findall(
-        r"^```sql\n(.*?)^```", DOCUMENT.read_text("utf-8"), re.MULTILINE | re.DOTALL
+def folder() -> Iterator[Path]:
+    """Return the folder of a server that knows no role but its superuser."""
+    made = beside_server("roles")
+    run = partial(
+        subprocess.run, check=True, user=server_user(), cwd="/", stdout=subprocess.DEVNULL
     )
-    execute(made, grants)
-    return made
+    initdb = [binary("initdb"), "-D", f"{made}/data", "-U", "postgres", "-A", "trust", "--no-sync"]
+    pg_ctl = [binary("pg_ctl"), "-w", "-D", f"{made}/data", "-l", f"{made}/log"]
+    run(initdb)
+    run([*pg_ctl, "-o", f"-h '' -k {made}", "start"])
+    yield made
+    run([*pg_ctl, "-m", "immediate", "stop"])
+
+
+@pytest.fixture(scope="module")
+def url(folder: Path) -> str:
+    """Carry the document out, as it says, and return the URL without a role."""
+    blocks = BLOCK.findall(DOCUMENT.read_text("utf-8"))
+    assert [role for role, _, _ in blocks] == ["postgres", "runner_owner", "postgres"]
+    for role, database, text in blocks:
+        url = f"postgresql:///{database}?host={folder}&user={role}"
+        if role == "runner_owner":
+            create_journal(JournalLocation(url), Durability.SINGLE)
+        for statement in text.split(";\n"):
+            if statement.strip():
+                execute(url, statement)
+    return f"postgresql:///transfers?host={folder}"
+
+
+def at(url: str, role: str) -> str:
+    return f"{url}&user={role}"
 
 
 def as_role(url: str, role: str) -> JournalAccess:
-    return journal_at(JournalLocation(url.replace("user=postgres", f"user={role}") + "&lane=edge"))
+    return journal_at(JournalLocation(f"{at(url, role)}&lane=edge"))
 
 
 def test_a_writer_can_do_all_that_a_run_does_and_a_reader_all_that_reads(url: str):
-    writer, reader = (as_role(url, role) for role in ROLES[:2])
+    writer, reader = (as_role(url, role) for role in (WORKER, READER))
     with writer.lock() as lock:
         lock.acquire(0.0)
         store = lock.open_store(environment="production", origin=ORIGIN)
@@ -63,17 +93,21 @@ def test_a_writer_can_do_all_that_a_run_does_and_a_reader_all_that_reads(url: st
         assert list(history.claims([("a", "i0")]))
     with reader.follow(number) as follower:
         assert follower.look(AT).settled == 2
-    assert all(each.holds for each in check_journal(JournalLocation(url)))
+    assert all(each.holds for each in check_journal(JournalLocation(at(url, "runner_owner"))))
     with reader.lock() as lock, pytest.raises(StorageError, match="permission denied"):
         lock.acquire(0.0)
 
 
 def new_submission() -> NewSubmission:
-    return NewSubmission("eu", "b", "b.yaml", {"b.yaml": b"version: 1"}, "somebody")
+    files = {
+        "b.yaml": partial(BytesIO, b"version: 1"),
+        "rows.csv": partial(BytesIO, b"x" * 3_000_000),
+    }
+    return NewSubmission("eu", "b", "b.yaml", files, "somebody@host")
 
 
 def test_a_submitter_can_submit_order_and_see_the_fleet_and_a_worker_can_follow(url: str):
-    places = [JournalLocation(url.replace("user=postgres", f"user={role}")) for role in ROLES]
+    places = [JournalLocation(at(url, role)) for role in (WORKER, READER, SUBMITTER)]
     with ExitStack() as stack:
         worker = stack.enter_context(closing(fleet_worker_at(places[0], "w1", ttl_s=15.0)))
         reader = stack.enter_context(closing(fleet_at(places[1])))
@@ -81,18 +115,71 @@ def test_a_submitter_can_submit_order_and_see_the_fleet_and_a_worker_can_follow(
         worker.enlist(environments=["eu"], process="p")
         [number] = submitter.submit([new_submission()])
         [seen], _ = worker.look([])
-        assert seen.id == number
-        assert worker.files(number) == {"b.yaml": b"version: 1"}
+        assert (seen.id, seen.submitted_by, seen.submitted_from) == (number, "ann", "somebody@host")
+        with worker.journal_of(number, Lane(ORIGIN, "a" * 64)).content() as content:
+            pieces = [(name, len(piece)) for name, piece in content.files]
+        assert pieces == [
+            ("b.yaml", 10),
+            ("rows.csv", 1 << 20),
+            ("rows.csv", 1 << 20),
+            ("rows.csv", 902848),
+        ]
         submitter.cancel(number)
         submitter.drain("w1")
-        assert worker.look([]) == ([], True)
-        assert submitter.submission(number).state is SubmissionState.CANCELLED
+        assert worker.look([]) == ([], "ann")
+        cancelled = submitter.submission(number)
+        assert (cancelled.state, cancelled.cancelled_by) == (SubmissionState.CANCELLED, "ann")
         [other] = submitter.submit([new_submission()])
         assert worker.refuse(other, 2, "why")
+        state = submitter.state()
+        assert not state.sees_runs
+        assert fleet_holds(places[2], state) == {}
+        [lane] = state.lanes
+        assert lane.why == "free"
+        assert [each.drained_by for each in state.workers] == ["ann"]
+        worker.enlist(environments=["eu"], process="p")
+        assert worker.look([]) == ([], None)
         worker.retire()
         assert [each.id for each in reader.state().submissions] == [number, other]
+        assert reader.state().sees_runs
         with pytest.raises(StorageError, match="permission denied"):
             reader.submit([new_submission()])
+
+
+def test_nobody_adds_to_a_submission_but_the_transaction_that_makes_it(url: str):
+    with closing(fleet_at(JournalLocation(at(url, SUBMITTER)))) as submitter:
+        [number] = submitter.submit([new_submission()])
+    added = (
+        "INSERT INTO runner.submission_files(submission, name, content)"
+        f" VALUES ({number}, 'more.csv', '')"
+    )
+    for role in (SUBMITTER, OTHER_SUBMITTER):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            execute(at(url, role), added)
+    forged = (
+        "INSERT INTO runner.submissions(environment, batch, manifest, options, submitted_by)"
+        " VALUES ('eu', 'b', 'm', '{}', 'ann')"
+    )
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        execute(at(url, OTHER_SUBMITTER), forged)
+    assert execute(at(url, "runner_owner"), f"{forged} RETURNING submitted_by") == [
+        ("runner_owner",)
+    ]
+
+
+def test_an_order_stays_with_who_gave_it(url: str):
+    with closing(fleet_at(JournalLocation(at(url, SUBMITTER)))) as submitter:
+        [number] = submitter.submit([new_submission()])
+    where = f"WHERE id = {number}"
+    for role, order in ((OTHER_SUBMITTER, "now()"), (SUBMITTER, "NULL"), (SUBMITTER, "'infinity'")):
+        execute(at(url, role), f"UPDATE runner.submissions SET cancel = {order} {where}")
+    shown = f"SELECT cancelled_by, cancel <= clock_timestamp() FROM runner.submissions {where}"
+    assert execute(at(url, SUBMITTER), shown) == [("bob", True)]
+    with closing(fleet_worker_at(JournalLocation(at(url, WORKER)), "w2", ttl_s=15.0)) as worker:
+        worker.enlist(environments=["eu"], process="p")
+        for role, order in ((SUBMITTER, "now()"), (OTHER_SUBMITTER, "NULL"), (WORKER, "NULL")):
+            execute(at(url, role), f"UPDATE runner.workers SET drain = {order} WHERE name = 'w2'")
+        assert worker.look([])[1] == "ann"
 
 
 @pytest.mark.parametrize(
@@ -100,16 +187,23 @@ def test_a_submitter_can_submit_order_and_see_the_fleet_and_a_worker_can_follow(
     [
         "UPDATE runner.submissions SET state = 'ended'",
         "UPDATE runner.submissions SET first_run = 1",
+        "UPDATE runner.submissions SET cancelled_by = 'bob'",
         "INSERT INTO runner.submissions(state, first_run) VALUES ('ended', 1)",
         "SELECT * FROM runner.submission_files",
+        "SELECT body FROM runner.events",
+        "SELECT manifest FROM runner.submissions",
+        "SELECT options FROM runner.submissions",
+        "SELECT head FROM runner.lanes",
         "SELECT * FROM runner.transfers",
+        "SELECT * FROM runner.commands",
+        "INSERT INTO runner.commands(lane, epoch, request) VALUES (1, 1, 'r')",
         "UPDATE runner.lanes SET epoch = 1",
         "DELETE FROM runner.submissions",
     ],
 )
-def test_a_submitter_may_not_say_what_became_of_a_submission(url: str, statement: str):
+def test_a_submitter_may_not_see_more_or_say_what_became_of_a_submission(url: str, statement: str):
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        execute(url.replace("user=postgres", "user=runner_submitter"), statement)
+        execute(at(url, SUBMITTER), statement)
 
 
 @pytest.mark.parametrize(
@@ -128,32 +222,69 @@ def test_a_submitter_may_not_say_what_became_of_a_submission(url: str, statement
 )
 def test_no_writer_may_change_what_was_recorded(url: str, statement: str):
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        execute(url.replace("user=postgres", "user=runner_writer"), statement)
+        execute(at(url, WORKER), statement)
+
+
+GIVEN = "INSERT INTO runner.commands(lane, epoch, request) VALUES (1, 1, 'r') RETURNING no"
 
 
 def test_an_operator_gives_commands_under_its_own_name_alone(url: str):
-    operator = url.replace("user=postgres", "user=runner_operator")
-    writer = url.replace("user=postgres", "user=runner_writer")
-    given = (
-        "INSERT INTO runner.commands(lane, epoch, request) VALUES (1, 1, 'r') RETURNING asked_by"
-    )
-    assert execute(operator, given) == [("runner_operator",)]
-    assert execute(operator, "UPDATE runner.commands SET withdrawn_at = now() RETURNING no")
-    assert execute(operator, "SELECT count(*) FROM runner.runs")
-    assert execute(writer, "UPDATE runner.commands SET taken_at = now(), answer = 'a' RETURNING no")
+    execute(at(url, OPERATOR), GIVEN)
+    shown = "SELECT asked_by FROM runner.commands ORDER BY no DESC LIMIT 1"
+    assert execute(at(url, READER), shown) == [("noc",)]
+    assert execute(at(url, OPERATOR), "SELECT count(*) FROM runner.runs")
+    taken = "UPDATE runner.commands SET taken_at = now(), answer = 'a' RETURNING no"
+    assert execute(at(url, WORKER), taken)
     refused = [
-        (writer, given),
-        (writer, "UPDATE runner.commands SET asked_by = 'runner_operator'"),
-        (operator, "UPDATE runner.commands SET answer = 'forged'"),
+        (WORKER, GIVEN),
+        (WORKER, "UPDATE runner.commands SET asked_by = 'noc'"),
+        (OPERATOR, "UPDATE runner.commands SET answer = 'forged'"),
+        (OPERATOR, "UPDATE runner.commands SET withdrawn_at = NULL"),
+        (OPERATOR, "SELECT 1 FROM runner.commands FOR UPDATE"),
         (
-            operator,
+            OPERATOR,
             "INSERT INTO runner.commands(lane, epoch, request, asked_by) VALUES (1, 1, '', 'x')",
         ),
-        (operator, "DELETE FROM runner.commands"),
-        (operator, "UPDATE runner.lanes SET epoch = 9"),
-        (url.replace("user=postgres", "user=runner_submitter"), given),
-        (url.replace("user=postgres", "user=runner_reader"), given),
+        (OPERATOR, "DELETE FROM runner.commands"),
+        (OPERATOR, "UPDATE runner.lanes SET epoch = 9"),
+        (SUBMITTER, GIVEN),
+        (READER, GIVEN),
     ]
     for who, statement in refused:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            execute(who, statement)
+            execute(at(url, who), statement)
+
+
+def test_only_who_gave_a_command_withdraws_it_and_it_stays_withdrawn(url: str):
+    [(no,)] = execute(at(url, OPERATOR), GIVEN)
+    withdraw = f"SELECT runner.withdraw_v1({no})"
+    at_first = f"SELECT withdrawn_at FROM runner.commands WHERE no = {no}"
+    assert execute(at(url, OTHER_OPERATOR), withdraw) == [(False,)]
+    assert execute(at(url, OPERATOR), withdraw) == [(True,)]
+    [(then,)] = execute(at(url, READER), at_first)
+    assert execute(at(url, OPERATOR), withdraw) == [(False,)]
+    assert execute(at(url, READER), at_first) == [(then,)]
+
+
+def test_a_role_has_a_share_of_open_commands_and_stop_has_one_of_its_own(url: str):
+    def given(role: str, command: str) -> None:
+        request = f'{{"id": "1", "command": "{command}"}}'
+        execute(
+            at(url, role),
+            f"INSERT INTO runner.commands(lane, epoch, request) VALUES (7, 7, '{request}')",
+        )
+
+    for _ in range(16):
+        given(OPERATOR, "show")
+    with pytest.raises(psycopg.Error, match="16 commands of role noc wait"):
+        given(OPERATOR, "show")
+    given(OPERATOR, "stop")
+    given(OTHER_OPERATOR, "show")
+
+
+def test_the_rows_of_a_role_that_set_another_are_of_who_logged_in(url: str):
+    with connect(at(url, OPERATOR)) as connection:
+        connection.execute(b"SET ROLE runner_operator")
+        connection.execute(GIVEN.encode())
+    shown = "SELECT asked_by FROM runner.commands ORDER BY no DESC LIMIT 1"
+    assert execute(at(url, READER), shown) == [("noc",)]

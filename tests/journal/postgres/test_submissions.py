@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from io import BytesIO
 
 import pytest
 
@@ -42,7 +43,7 @@ class Queue:
 def queue() -> Iterator[Queue]:
     url = fresh_database()
     with closing(PostgresFleetWorker(JournalLocation(url), "w1")) as worker:
-        new = NewSubmission("eu", "b", "b.yaml", {"b.yaml": b""}, "somebody")
+        new = NewSubmission("eu", "b", "b.yaml", {"b.yaml": BytesIO}, "somebody")
         yield Queue(url, worker, worker.submit([new])[0])
 
 
