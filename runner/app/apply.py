@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from runner.app.plan_check import plan_rows
 from runner.app.run_batch import NOTHING_SENT, PlannedBatch, run_batch
 from runner.app.run_options import RunOptions
 from runner.app.signals import Signals
-from runner.core.errors import GatewayError, Interrupted, StorageError, UsageError
+from runner.core.errors import GatewayError, Interrupted, ManifestInvalid, StorageError, UsageError
 from runner.core.exit_code import ExitCode, exit_code
 from runner.core.frozen import frozen
 from runner.core.manifest.model import Manifest
@@ -105,7 +105,7 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
     journal = hooks.journal or request.journal_access(manifest)
     journal.check_place()
     check_trust(manifest, os.environ)
-    approvals = check_approvals(
+    check_approvals(
         request, manifest, os.environ, needs_preflight=needs_directory(manifest, staging)
     )
     announcer = Announcer(manifest, hooks.observer)
@@ -118,6 +118,8 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
     entry = entry_of(manifest, hooks.observer)
     checkpoints = Checkpoints(journal, entry, request.report_dir, manifest)
     with opened(request, checkpoints) as (store, lock):
+        # Once more: a lock may be waited for until the plan has lapsed, or a signer is gone.
+        approvals = check_approvals(request, manifest, os.environ)
         run = _Run(
             request,
             manifest,
@@ -239,6 +241,7 @@ class _Run:
             prompt=self._prompt,
             journal_name=self._request.journal_access(self._manifest).address,
             is_planned=self._request.plan is not None,
+            commands=self._approved_commands(),
             so_far=self._so_far,
         )
 
@@ -254,6 +257,11 @@ class _Run:
                 return RunEnd(interrupted.code, "interrupted at the prompt", None, Figures())
             if not is_confirmed:
                 return RunEnd(ExitCode.INTERRUPTED, "declined at the prompt", None, Figures())
+            try:  # the prompt may have been left open until the plan has lapsed
+                check_approvals(self._request, self._manifest, os.environ)
+            except ManifestInvalid as refusal:
+                why = "; ".join(each.message for each in refusal.problems)
+                return RunEnd(ExitCode.STOPPED, f"no longer approved: {why}", None, Figures())
         owes = owes_callbacks(batch.history, self._manifest.name)
         return None if batch.has_work or owes else NOTHING_SENT
 
@@ -329,6 +337,12 @@ class _Run:
                 for each in self._record.approvals
             ]
         )
+
+    def _approved_commands(self) -> Mapping[str, str] | None:
+        plan = self._request.plan
+        if plan is None or plan.approval_basis is None or not self._record.approvals:
+            return None
+        return plan.approval_basis.commands
 
     def _ask(self) -> None:
         """Ask the gateway for what the manifest leaves open, unless the plan holds it."""

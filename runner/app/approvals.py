@@ -180,6 +180,12 @@ def command_digests(manifest: Manifest) -> dict[str, str]:
     return {word: digest for word in sorted(words) if (digest := _digest_of(folder / word))}
 
 
+def changed_commands(manifest: Manifest, planned: Mapping[str, str]) -> list[str]:
+    """Return the files of gates' commands that are not those of a plan, by path as written."""
+    now = command_digests(manifest)
+    return [word for word in sorted(now.keys() | planned) if now.get(word) != planned.get(word)]
+
+
 def _digest_of(path: Path) -> str | None:
     try:
         with open_regular(path) as file:
@@ -258,11 +264,9 @@ def plan_faults(
         if not is_hosts and each.signers_sha256 != basis.signers_sha256:
             message = "the file of signers has changed since the plan"
             yield Problem("P002", message, Place(str(each.requirement.signers), 1, 1), again)
-    now = command_digests(manifest)
-    for word in sorted(now.keys() | basis.commands):
-        if now.get(word) != basis.commands.get(word):
-            message = f"`{word}`, of the command of a gate, has changed since the plan"
-            yield Problem("P002", message, Place(manifest.path, 1, 1), again)
+    for word in changed_commands(manifest, basis.commands):
+        message = f"`{word}`, of the command of a gate, has changed since the plan"
+        yield Problem("P002", message, Place(manifest.path, 1, 1), again)
 
 
 def _age_problems(

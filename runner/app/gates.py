@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner.app.approvals import changed_commands
 from runner.core.manifest.model import Manifest
 from runner.ports import CapacityObserver, Gateway
 from runner.webhooks.addresses import check_addresses, resolve_by_system
@@ -16,8 +18,13 @@ if TYPE_CHECKING:
     from runner.gates.manifest_gates import ManifestGates
 
 
-def gates_of(manifest: Manifest, gateway: Gateway) -> ManifestGates | None:
-    """Return what asks a manifest's gates, those of queues by the run's gateway; None: it has none."""
+def gates_of(
+    manifest: Manifest, gateway: Gateway, commands: Mapping[str, str] | None = None
+) -> ManifestGates | None:
+    """Return what asks a manifest's gates, those of queues by the run's gateway; None: it has none.
+
+    `commands` are the digests of commands' files that were approved; None: none had to be.
+    """
     if not manifest.gates:
         return None
     from runner.gates.manifest_gates import ManifestGates  # noqa: PLC0415 - it brings httpx
@@ -28,6 +35,7 @@ def gates_of(manifest: Manifest, gateway: Gateway) -> ManifestGates | None:
         locate,
         is_simulated=manifest.environment.is_simulated,
         observer=gateway if isinstance(gateway, CapacityObserver) else None,
+        changed=tuple if commands is None else partial(changed_commands, manifest, commands),
     )
 
 

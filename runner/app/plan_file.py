@@ -39,7 +39,9 @@ from runner.schemas_lookup import schema
 KIND = "runner-plan"
 VERSION = 1
 LARGEST_BYTES = 1 << 30
-DIGEST_LENGTH = 16  # of a row's, in hexadecimal digits
+DIGEST_LENGTH = (
+    40  # of a row's, in hexadecimal digits: who makes a plan must not find two rows for one
+)
 
 REPLAN = "plan anew, with `plan --out`"
 """The help for a plan file that does not say what it was made of."""

@@ -128,10 +128,10 @@ def probe(
     journal = request.journal_access(manifest)
     journal.check_place()
     check_trust(manifest, os.environ)
-    for each in check_approvals(request, manifest, os.environ):
-        observer.noticed("approved", by=each.who, plan=str(request.plan and request.plan.path))
     checkpoints = Checkpoints(journal, entry_of(manifest, observer), request.report_dir, manifest)
     with opened(request, checkpoints) as (store, _):
+        for each in check_approvals(request, manifest, os.environ):
+            observer.noticed("approved", by=each.who, plan=str(request.plan and request.plan.path))
         if not request.new_history:
             checkpoints.check(store)
         manifest = look_up_directory(request, manifest, staging, observer).resolved(manifest)

@@ -69,6 +69,7 @@ class PlannedBatch:
     journal_name: str | None = None  # as commands for the run name it; None: it is found by default
     is_planned: bool = False  # held to a plan file
     so_far: BatchSoFar | None = None  # where earlier runs left the batch; None: it begins here
+    commands: Mapping[str, str] | None = None  # digests of gates' commands that were approved
 
     @property
     def has_work(self) -> bool:
@@ -156,7 +157,7 @@ async def _background() -> AsyncIterator[asyncio.TaskGroup]:
 @asynccontextmanager
 async def _gates(batch: PlannedBatch, gateway: Gateway) -> AsyncIterator[Gates | None]:
     """Yield what asks the manifest's gates; None: it has none."""
-    gates = gates_of(batch.manifest, gateway)
+    gates = gates_of(batch.manifest, gateway, batch.commands)
     try:
         yield gates
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -18,7 +18,7 @@ from runner.ports import CapacityObserver
 class ManifestGates:
     """The gates of one run, by name. `folder` is the manifest's.
 
-    Under the simulator (`is_simulated`) only loopback addresses are asked; the others pass.
+    `changed` returns the files of commands that are not those that were approved. Under the simulator (`is_simulated`) only loopback addresses are asked; the others pass.
     """
 
     def __init__(
@@ -29,18 +29,23 @@ class ManifestGates:
         *,
         is_simulated: bool,
         observer: CapacityObserver | None = None,
+        changed: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._gates = gates
         self._folder = folder
         self._locate = locate
         self._is_simulated = is_simulated
         self._observer = observer
+        self._changed = changed
         self._client: httpx.AsyncClient | None = None
 
     async def ask(self, name: str) -> GateAnswer:
         """Return a gate's verdict."""
         gate = self._gates[name]
         if isinstance(gate, CommandGate):
+            if changed := self._changed():
+                why = f"{', '.join(changed)}: changed since the plan that was approved"
+                return GateAnswer(Verdict.FAIL, why)
             return await ask_command(gate, self._folder)
         if isinstance(gate, UrlGate):
             return await self._ask_url(gate)

@@ -14,20 +14,29 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from runner.app.apply import Applied, Question, RunHooks, apply
 from runner.app.approvals import check_approvals, command_digests, requirements_of
 from runner.app.author import acting_accounts
+from runner.app.plan import read_manifest
+from runner.app.plan_check import as_planned
 from runner.app.plan_file import ApprovalBasis, PlanFile, SeenHistory, read_plan, write_plan
 from runner.app.run_options import RunOptions
+from runner.app.signals import RunOrders
 from runner.core.errors import ManifestInvalid, UsageError
+from runner.core.exit_code import ExitCode
 from runner.core.gates import CommandGate
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import ApprovalPolicy, Environment, GatewayConstraints, Policy
 from runner.core.manifest.model import Manifest as LoadedManifest
 from runner.core.records.run_record import PlanFigures
 from runner.core.timestamps import timestamp
+from runner.core.transfer.outcome import Outcome
 from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
 from runner.manifest.signers_file import read_signers
+from runner.ports.journal_access import JournalAccess
 from runner.schemas_lookup import schema
+from runner.staging.rows import Staging
+from runner.testing.observer import RecordingObserver
 from tests.e2e.harness import REPORT_SCHEMA, run
 from tests.signatures.openssh import keygen, make_key, needs_openssh, public, sign
 
@@ -510,3 +519,99 @@ def test_signers_that_cannot_approve_are_a_problem_of_the_manifest(folder: Path)
     ended = run("apply", "m.yaml", "--validate-only", cwd=folder)
     assert "R012" in ended.err
     assert "cannot be read: no such file" in ended.err
+
+
+class Site:
+    """A batch whose plan has two signatures, applied in this process."""
+
+    def __init__(self, folder: Path, keys: dict[str, Path], manifest: str = MANIFEST) -> None:
+        self.folder = folder
+        (folder / "m.yaml").write_text(manifest)
+        made = run("plan", "m.yaml", "--out", "plan.json", cwd=folder)
+        assert made.code == 0, made.err
+        for who in ("alice", "bob"):
+            signature = sign((folder / "plan.json").read_bytes(), keys[who])
+            (folder / f"plan.json.{who}.sig").write_bytes(signature)
+
+    def withdraw(self) -> None:
+        """Take one signature back."""
+        (self.folder / "plan.json.bob.sig").unlink()
+
+    def apply(
+        self, confirm: Callable[[Question], bool], journal: Callable[[JournalAccess], Any]
+    ) -> Applied:
+        """Apply the plan."""
+        given = RunOptions(self.folder / "plan.json", self.folder / "reports")
+        request = as_planned(given)
+        with Staging() as staging:
+            manifest, _ = read_manifest(request, staging)
+            access = journal(request.journal_access(manifest))
+            hooks = RunHooks(RecordingObserver(), RunOrders(), confirm, journal=access)
+            return apply(request, manifest, staging, hooks)
+
+
+class WaitedFor:
+    """A journal whose lock something happens before: it was waited for."""
+
+    def __init__(self, journal: Any, meanwhile: Callable[[], None]) -> None:
+        self._journal = journal
+        self._meanwhile = meanwhile
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    def lock(self) -> Any:
+        """Let it happen, and return the lock."""
+        self._meanwhile()
+        return self._journal.lock()
+
+
+def test_what_is_no_longer_approved_once_the_lock_is_free_is_refused(
+    folder: Path, keys: dict[str, Path]
+):
+    site = Site(folder, keys)
+    with pytest.raises(ManifestInvalid) as caught:
+        site.apply(lambda _question: True, lambda journal: WaitedFor(journal, site.withdraw))
+    [problem] = caught.value.problems
+    assert (problem.code, "1 of 2 approvals" in problem.message) == ("P003", True)
+
+
+def test_what_is_no_longer_approved_once_the_prompt_is_answered_is_not_sent(
+    folder: Path, keys: dict[str, Path]
+):
+    site = Site(folder, keys)
+
+    def answer(_question: Question) -> bool:
+        site.withdraw()
+        return True
+
+    applied = site.apply(answer, lambda journal: journal)
+    assert applied.code is ExitCode.STOPPED
+    assert applied.summary.counts[Outcome.TRANSFERRED] == 0
+    why = applied.source.run.explanation or ""
+    assert why.startswith("no longer approved: 1 of 2 approvals")
+
+
+def test_a_gates_command_that_changes_during_the_run_fails(folder: Path, keys: dict[str, Path]):
+    check = folder / "check-site"
+    check.write_text("#!/bin/sh\necho '# looser' >> check-site\n")  # it passes, and changes
+    check.chmod(0o755)
+    gated = MANIFEST.replace(
+        "policy: {",
+        "gates: {site: {command: [./check-site]}}\n"
+        "policy: {waves: [{size: 1, gates: [site]}, {size: 100%, gates: [site]}], ",
+    )
+    another = "  - {interaction_id: call-2, destination_uri: genesys://queue/billing}\n"
+    site = Site(folder, keys, gated + another)
+    applied = site.apply(lambda _question: True, lambda journal: journal)
+    assert applied.code is ExitCode.STOPPED
+    assert applied.summary.counts[Outcome.TRANSFERRED] == 1
+    why = applied.source.run.explanation or ""
+    assert "./check-site: changed since the plan that was approved" in why
+
+
+def test_two_rows_for_one_digest_are_not_to_be_found(folder: Path, keys: dict[str, Path]):
+    """A maker who finds two could have one signed, and move the other: 160 bits keep that away."""
+    Site(folder, keys)
+    [[_, _, digest]] = json.loads((folder / "plan.json").read_text())["rows"]
+    assert len(digest) == 40
