@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 
 from runner.core.frozen import frozen
 from runner.core.manifest.model import RetryPolicy
@@ -10,6 +11,12 @@ from runner.core.number_text import times
 from runner.core.pacing.rate import LONGEST_OBEYED_S, backoff_s
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the public prefix, not a secret
+
+SHORTEST_KEY = 24
+"""Bytes of the shortest key that may sign (Standard Webhooks)."""
+
+FEWEST_VALUES = 10
+"""Different bytes that a key has at the least."""
 
 _BASE64 = re.compile(r"([A-Za-z0-9+/]+)(={0,2})")
 _GONE = 410
@@ -32,6 +39,29 @@ def check_webhook_secret(text: str) -> str | None:
             "before it); make one with: openssl rand -base64 32"
         )
     return None
+
+
+def weak_webhook_secret(text: str) -> str | None:
+    """Return why a secret that can sign may be guessed, or None. The message never contains the text.
+
+    Standard Webhooks asks for 24 to 64 random bytes; 24 such bytes practically never have fewer than
+    `FEWEST_VALUES` values.
+    """
+    key = b64decode(_padded(text.removeprefix(SECRET_PREFIX)))
+    if len(key) < SHORTEST_KEY:
+        found = (
+            f"the webhook secret has {len(key)} bytes, fewer than the {SHORTEST_KEY} that are safe"
+        )
+    elif len(set(key)) < FEWEST_VALUES:
+        found = "the webhook secret repeats a few characters, so that it can be guessed"
+    else:
+        return None
+    return f"{found}; make one with: openssl rand -base64 32, and give it to the receiver too"
+
+
+def _padded(encoded: str) -> str:
+    letters = encoded.rstrip("=")
+    return letters + "=" * (-len(letters) % 4)
 
 
 def _whole(letters: str, padding: str) -> bool:

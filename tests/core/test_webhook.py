@@ -20,6 +20,7 @@ from runner.core.webhook import (
     Unreachable,
     check_webhook_secret,
     decide,
+    weak_webhook_secret,
 )
 
 RETRY = RetryPolicy(attempts=3, base_s=1.0, cap_s=30.0)
@@ -54,6 +55,26 @@ def test_text_that_the_library_would_mangle_is_refused_unshown(text: str) -> Non
     assert message is not None
     assert "not valid base64" in message
     assert text not in message
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (bytes(range(23)), "23 bytes, fewer than the 24"),
+        (b"secret", "6 bytes, fewer than the 24"),
+        (b"password" * 4, "repeats a few characters"),
+        (bytes(32), "repeats a few characters"),
+        (bytes(range(24)), None),
+        (b"canary-webhook-secret-24", None),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "whsec_"])
+def test_a_secret_that_can_be_guessed_is_weak(key: bytes, said: str | None, prefix: str) -> None:
+    text = prefix + base64.b64encode(key).decode().rstrip("=")
+    found = weak_webhook_secret(text)
+    assert (found is None) == (said is None)
+    assert (said or "") in (found or "")
+    assert text not in (found or "")
 
 
 @pytest.mark.parametrize("text", ["", "whsec_"])

@@ -174,6 +174,25 @@ def test_a_callback_secret_may_come_without_its_padding(
     assert loaded.manifest.callbacks["here"].secret == Secret(secret)
 
 
+def test_a_callback_secret_that_can_be_guessed_is_refused_but_in_rehearsals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A receiver trusts whoever knows the secret."""
+    monkeypatch.setenv("RUNNER_TEST_HOOK", "whsec_Y2FuYXJ5")
+    monkeypatch.setenv("RUNNER_TEST_ID", "id")
+    real = (
+        "  live: {driver: interaction-websocket, region: us, gateway: edge, credentials:"
+        " {client_id: {env: RUNNER_TEST_ID}, client_secret: {env: RUNNER_TEST_ID}}}\n"
+    )
+    head = CALLBACKS.replace("environments:\n", f"environments:\n{real}")
+    path = write(tmp_path, ONE_CALL, head=head)
+    assert not load_rows(path, "demo")[0].problems
+    (problem,) = load_rows(path, "live")[0].problems
+    assert (problem.code, problem.place.line) == ("R007", head.split("here:")[0].count("\n") + 1)
+    assert "6 bytes, fewer than the 24 that are safe" in problem.message
+    assert "openssl rand" in problem.help
+
+
 def test_the_environment_asked_for_is_used_and_an_unknown_one_refused():
     assert load_rows(COMPLETE, "demo")[0].manifest is not None
     loaded, _ = load_rows(COMPLETE, "dmo")

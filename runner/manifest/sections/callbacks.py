@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from runner.core.diagnostics.problem import Problem
 from runner.core.manifest.model import Callback, Environment, Secret, plain
 from runner.core.urls import is_loopback
-from runner.core.webhook import check_webhook_secret
+from runner.core.webhook import check_webhook_secret, weak_webhook_secret
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document
 from runner.manifest.secret_references import SecretPolicy
@@ -58,7 +58,7 @@ def build_callbacks(
         secret = None
         if "secret" in written:
             secret = resolve_reference(document, written, "secret", problems, secrets=secrets)
-            _check_secret(document, written, secret, problems)
+            _check_secret(document, written, secret, problems, is_real=not environment.is_simulated)
         headers = _headers(document, written, problems, secrets=secrets)
         found[name] = _build(name, written, url, secret, headers)
     return found
@@ -139,9 +139,18 @@ def _build(
 
 
 def _check_secret(
-    document: Document, written: Mapping[str, Any], secret: Secret | None, problems: Collector
+    document: Document,
+    written: Mapping[str, Any],
+    secret: Secret | None,
+    problems: Collector,
+    *,
+    is_real: bool,
 ) -> None:
-    objection = check_webhook_secret(secret.reveal()) if secret is not None else None
+    if secret is None:
+        return
+    objection = check_webhook_secret(secret.reveal())
+    if objection is None and is_real:
+        objection = weak_webhook_secret(secret.reveal())
     if objection is not None:
         message, _, fix = objection.partition("; ")
         problems.add(Problem("R007", message, document.where(written, "secret"), fix))
