@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -24,6 +25,10 @@ _WINDOW = 8
 
 LONGEST = 64_000_000
 """Longest line that is read, in characters: a manifest may be a single line."""
+
+
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_UNDECODED = re.compile("[\udc80-\udcff]")
 
 
 class Sources(Protocol):
@@ -53,13 +58,24 @@ class SourceFiles:
 def _read(path: Path, numbers: AbstractSet[int]) -> dict[int, str]:
     found: dict[int, str] = {}
     last = max(numbers, default=0)
-    with path.open(encoding="utf-8-sig", errors="replace") as lines:
+    with path.open("rb") as raw:
+        mark = raw.read(2)
+    codec = "utf-16" if mark in _UTF16_MARKS else "utf-8-sig"
+    errors = "replace" if codec == "utf-16" else "surrogateescape"
+    with path.open(encoding=codec, errors=errors) as lines:
         number = 1
         while number <= last and (line := lines.readline(LONGEST)) and len(line) < LONGEST:
             if number in numbers:
-                found[number] = line.removesuffix("\n")
+                found[number] = _legible(line.removesuffix("\n"))
             number += 1
     return found
+
+
+def _legible(line: str) -> str:
+    """Return a line with each byte that is not UTF-8 as most programs on Windows write it."""
+    return _UNDECODED.sub(
+        lambda byte: bytes([ord(byte[0]) - 0xDC00]).decode("cp1252", "replace"), line
+    )
 
 
 @frozen

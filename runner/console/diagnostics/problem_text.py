@@ -14,6 +14,9 @@ from runner.core.number_text import counted
 
 MAX_PROBLEMS = 20
 WIDTH = 120
+MOST_LINES = 8
+"""Lines that are named of problems that say the same."""
+
 MOST_CODES = 5
 """Codes named in the last line, `learn more`."""
 
@@ -48,20 +51,50 @@ def render_problems(
 ) -> str:
     """Return the problems as text, errors first; empty if there are none.
 
-    At most `max_problems` are shown in full; the others and the `omitted` errors are counted by
-    code. The last lines give the totals and the command that explains the codes.
+    At most `max_problems` are shown in full; those of a file that say the same are shown once, with
+    the other lines. The others and the `omitted` errors are counted by code. The last lines give the totals and the command that explains the codes.
     """
     ordered = errors_first(problems)
     if not ordered:
         return ""
-    paint, shown = Paint(color), ordered[:max_problems]
+    paint, alike = Paint(color), _alike(ordered)
+    groups = alike[:max_problems]
+    shown = [group[0] for group in groups]
     block = _Block(_lines_of(shown, sources), _hidden(ordered), paint, width)
-    parts = ["\n".join(_problem(problem, block)) for problem in shown]
-    if rest := more(ordered[max_problems:], omitted):
+    parts = ["\n".join(_group(group, block)) for group in groups]
+    if rest := more([each for group in alike[max_problems:] for each in group], omitted):
         parts.append(f"… and {rest}")
     advice = f"\nlearn more: runner explain {learn}" if (learn := _codes(shown)) else ""
     parts.append(paint.bold(summary_line(ordered, omitted)) + advice)
     return "\n\n".join(parts) + "\n"
+
+
+def _alike(problems: Iterable[Problem]) -> list[list[Problem]]:
+    """Return the problems in groups of those that say the same of several lines of one file."""
+    groups: list[list[Problem]] = []
+    last: dict[tuple[object, ...], list[Problem]] = {}
+    for each in problems:
+        said = (each.place.file, each.code, each.message, each.help, each.hide)
+        group = last.get(said, [])
+        if not group or each.related or group[-1].place.line == each.place.line:
+            groups.append(group := [])
+            last[said] = group
+        group.append(each)
+    return groups
+
+
+def _group(group: Sequence[Problem], block: _Block) -> Iterator[str]:
+    """Yield the first problem of a group, and where the others are."""
+    first, *others = group
+    yield from _problem(first, block)
+    if not others:
+        return
+    gutter = " " * len(str(first.place.line))
+    lines = list(dict.fromkeys(each.place.line for each in others))
+    named = ", ".join(str(line) for line in lines[:MOST_LINES])
+    rest = f" and {len(lines) - MOST_LINES:,} more lines" if len(lines) > MOST_LINES else ""
+    lead = f"{gutter} {block.paint.blue('=')} {block.paint.bold('also')}: "
+    yield f"{lead}{counted(len(others), 'more such problem')}, in line{'s' * (len(lines) > 1)} {named}{rest}"
 
 
 def errors_first(problems: Iterable[Problem]) -> list[Problem]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
+from urllib.parse import quote
 
 from runner.core.diagnostics.problem import Severity
 from runner.core.frozen import frozen
@@ -260,11 +261,33 @@ def check_destination(uri: str, *, names: bool = False) -> Finding | None:
     if names and _NAMED.fullmatch(uri):
         return None
     known = (fix for start, fix in _STARTS.items() if uri.startswith(start))
-    fault, fix = "is not a valid destination", next(known, _FORMS)
+    fault, fix = "is not a valid destination", _meant(uri) or next(known, _FORMS)
     if re.match(f"sip:{_SCHEME_AGAIN}", uri):
         fault = "has a scheme twice"
         fix = "write it once; if the rows have it already, delete the beginning in `columns`"
     return Finding("R006", f"`{_cut(uri)}` {fault}", fix)
+
+
+_KIND = re.compile("genesys://(?:queue|user)/")
+_SHORTENED = re.compile(r"(?:tel:)?\+?[0-9]+[.,][0-9]+[eE]\+?[0-9]+")
+_NUMBER = re.compile(r"(?:tel:)?\+[0-9 ().\xa0-]+")
+_QUOTES = "'\"`\u2018\u2019\u201c\u201d\u201e"
+
+
+def _meant(uri: str) -> str | None:
+    """Return what to write where it shows what a destination was meant to be, else None."""
+    if _SHORTENED.fullmatch(uri):
+        return (
+            "a spreadsheet has shortened this number and its digits are lost: format the column as text,"
+            " enter the number again, and write it as tel:+441234567890"
+        )
+    found = [uri.strip(_QUOTES)]
+    if _NUMBER.fullmatch(uri):
+        found.append(f"tel:{re.sub('[^+0-9]', '', uri)}")
+    if (kind := _KIND.match(uri)) and uri.isprintable() and "/" not in uri[kind.end() :]:
+        found.append(kind[0] + quote(uri[kind.end() :], safe="!$&'()*+,;=:@%"))
+    right = next((each for each in found if _DESTINATION.fullmatch(each)), None)
+    return None if right is None else f"write `{_cut(right)}`"
 
 
 _COMMON = {"\t": "a tab", "\n": "a line break", "\r": "a line break"}

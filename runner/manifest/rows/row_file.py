@@ -21,6 +21,16 @@ _FIRST_BLOCK = 8_192
 _BLOCK = 131_072
 """Bytes that are read at once after that."""
 
+_UTF8_FIX = "in a spreadsheet, save it as `CSV UTF-8`; elsewhere, save it as UTF-8. No other Unicode encoding is read"
+_SPREADSHEET_FIX = "save the sheet as `CSV UTF-8`, and name that file"
+_KINDS = (
+    (b"\xff\xfe", "the file is UTF-16, as spreadsheets save `Unicode Text`", _UTF8_FIX),
+    (b"\xfe\xff", "the file is UTF-16, as spreadsheets save `Unicode Text`", _UTF8_FIX),
+    (b"PK\x03\x04", "the file is a workbook or an archive, not text", _SPREADSHEET_FIX),
+    (b"\xd0\xcf\x11\xe0", "the file is a workbook, not text", _SPREADSHEET_FIX),
+)
+"""How files of other kinds begin, what they are, and what to do."""
+
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 _CODECS = {"utf-8": "utf-8-sig", "windows-1252": "cp1252", "iso-8859-1": "iso-8859-1"}
 _RECODE = (
@@ -165,6 +175,8 @@ class Lines:
     def _load(self) -> None:
         """Read the next block: whole lines, or the rest of the file if there is no line end."""
         data = self._raw.read(self._size)
+        if self._at == 0:
+            self._refuse_other_kinds(data)
         end = data.rfind(b"\n") + 1
         self._raw.seek(self._at + end)
         codec = self._codec if self._at == 0 else self._codec.removesuffix("-sig")
@@ -177,6 +189,15 @@ class Lines:
         self._at += end
         self._size = _BLOCK
         self._untouched = True
+
+    def _refuse_other_kinds(self, data: bytes) -> None:
+        """Raise `BadRow` for a file that is not text with one byte or more a character."""
+        found = next((kind[1:] for kind in _KINDS if data.startswith(kind[0])), None)
+        if found is None and data[:1] != b"\0" == data[1:2]:
+            found = ("the file is UTF-16 without a mark", _UTF8_FIX)
+        if found is not None:
+            self.__exit__()
+            raise self._file.bad(*found, 1)
 
 
 def open_row_file(

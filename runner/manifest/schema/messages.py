@@ -91,7 +91,8 @@ def _unknown_fields(
     tree: Tree, path: ValuePath, part: Mapping[str, Any], kind: Mapping[str, Any]
 ) -> Iterator[Problem]:
     value, _ = tree.reach(path)
-    kind_of = next((word for word in ("from", "select") if word in value), None)
+    is_entry = path[:1] == ("transfers",)
+    kind_of = next((word for word in ("from", "select") if is_entry and word in value), None)
     holder = _subject(path) if kind_of is None else f"a `{kind_of}` entry"
     for name in kind["unexpected"]:
         message, place = f"{holder} has no field `{name}`", tree.key(value, name)

@@ -150,8 +150,8 @@ def test_errors_come_before_warnings_and_the_rest_is_counted_by_code():
     places = [Place("gone", n, 1) for n in range(1, 8)]
     found = [
         problem(places[0], code="R010", severity=Severity.WARNING),
-        *(problem(place, code="R002") for place in places[1:5]),
-        *(problem(place, code="R006") for place in places[5:]),
+        *(problem(place, code="R002", message=f"line {place.line}") for place in places[1:5]),
+        *(problem(place, code="R006", message=f"line {place.line}") for place in places[5:]),
     ]
 
     shown = render_problems(found, Texts(), max_problems=2)
@@ -288,8 +288,8 @@ def test_source_lines_are_read_from_disk_and_beside_the_manifest(tmp_path: Path)
     (tmp_path / "rows.csv").write_bytes(b"\xef\xbb\xbfid\r\ncaf\xe9\r\nlast")
     sources = SourceFiles(tmp_path)
 
-    assert sources.lines("rows.csv", {1, 2, 3, 9}) == {1: "id", 2: "caf\ufffd", 3: "last"}
-    assert SourceFiles().lines(str(tmp_path / "rows.csv"), {2}) == {2: "caf\ufffd"}
+    assert sources.lines("rows.csv", {1, 2, 3, 9}) == {1: "id", 2: "café", 3: "last"}
+    assert SourceFiles().lines(str(tmp_path / "rows.csv"), {2}) == {2: "café"}
 
 
 def test_what_is_no_readable_file_gives_no_lines(tmp_path: Path):
@@ -299,7 +299,7 @@ def test_what_is_no_readable_file_gives_no_lines(tmp_path: Path):
 
 
 def test_errors_that_were_only_counted_are_in_the_totals():
-    found = [problem(Place("gone", n, 1), code="R002") for n in (1, 2, 3)]
+    found = [problem(Place("gone", n, 1), code="R002", message=f"line {n}") for n in (1, 2, 3)]
 
     shown = render_problems(found, Texts(), max_problems=2, omitted={"R006": 1200, "R002": 9})
 

@@ -261,3 +261,26 @@ def test_ids_that_look_plain_together_are_valid_one_by_one(texts: list[str]):
 def test_ids_as_they_mostly_are_look_plain():
     assert are_plain_ids(["3f2504e0-4f89-41d3-9a0c-0305e82c3301", "vip_17", "..."])
     assert not are_plain_ids(["a", ".."])
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("genesys://queue/Müller", "write `genesys://queue/M%C3%BCller`"),
+        ("genesys://user/Jo Doe", "write `genesys://user/Jo%20Doe`"),
+        ("genesys://queue/a/b ü", "write genesys://queue/ID or"),
+        ("genesys://queue/a\u00a0b", "write genesys://queue/ID or"),
+        ("genesys://queue/100%", "write genesys://queue/ID or"),
+        ("4,41235E+11", "a spreadsheet has shortened this number"),
+        ("tel:4.41235E+11", "a spreadsheet has shortened this number"),
+        ("+44 (1234) 567-890", "write `tel:+441234567890`"),
+        ("tel:+44 1234 567890", "write `tel:+441234567890`"),
+        ("'tel:+441234567890", "write `tel:+441234567890`"),
+        ("“genesys://queue/a”", "write `genesys://queue/a`"),
+        ("441234567890", "write genesys://queue/ID, "),
+    ],
+)
+def test_what_a_destination_was_meant_to_be_is_offered(written: str, meant: str):
+    finding = check_destination(written)
+    assert finding is not None
+    assert finding.help.startswith(meant)
