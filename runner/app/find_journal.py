@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runner.core.errors import ManifestInvalid
+from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
-from runner.journals import default_journal, only_journal, resolve_location
+from runner.journals import (
+    default_journal,
+    journal_at,
+    journals_beside,
+    only_journal,
+    resolve_location,
+)
 from runner.manifest.include import read_tree
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import check_schema
@@ -35,8 +41,20 @@ def find_journal(options: JournalOptions) -> JournalLocation:
     if options.manifest is not None:
         environment = _environment(options.manifest, options.environment)
     if environment is not None:
-        return default_journal(options.manifest, environment)
+        return _journal_of(options.manifest, environment)
     return only_journal()
+
+
+def _journal_of(manifest: Path | None, environment: str) -> JournalLocation:
+    """Return an environment's journal. Where others alone lie there, `apply` was given another `--env`."""
+    journal = default_journal(manifest, environment)
+    others = [Path(other.text).stem for other in journals_beside(manifest)]
+    if others and not journal_at(journal).exists():
+        raise UsageError(
+            f"environment {environment} has no journal yet ({journal}): nothing was applied in it;"
+            f" for what was applied in another, add --env {' or --env '.join(others)}"
+        )
+    return journal
 
 
 def _environment(manifest: Path, wanted: str | None) -> str:

@@ -45,6 +45,20 @@ def test_a_manifest_gives_folder_and_environment(tmp_path: Path):
     assert find_journal(demo) == located(folder / "demo.db")
 
 
+def test_an_environment_without_a_journal_is_told_which_ones_have_one(tmp_path: Path):
+    """`apply --env demo` was run: without `--env`, the manifest's own environment has no journal."""
+    manifest = tmp_path / "migration.yaml"
+    manifest.write_text(EXAMPLE.read_text())
+    (tmp_path / ".runner").mkdir()
+    (tmp_path / ".runner" / "demo.db").touch()
+    with pytest.raises(UsageError, match=r"environment production has no .*; .*add --env demo$"):
+        find_journal(JournalOptions(manifest=manifest))
+    demo = JournalOptions(manifest=manifest, environment="demo")
+    assert find_journal(demo) == located(tmp_path / ".runner" / "demo.db")
+    (tmp_path / ".runner" / "production.db").touch()
+    assert find_journal(JournalOptions(manifest=manifest)).text.endswith("production.db")
+
+
 @pytest.mark.parametrize(
     ("manifest", "environment", "told"),
     [(EXAMPLE, "productoin", "did you mean `production`"), (Path("nowhere.yaml"), None, "")],

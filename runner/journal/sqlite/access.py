@@ -123,7 +123,7 @@ class SqliteJournal:
         except (FileNotFoundError, NotADirectoryError):
             raise UsageError(
                 f"there is no journal {self.path}: nothing was applied with it yet;"
-                " name another with --journal, or the manifest with --manifest"
+                " name another with --journal, or with --manifest and --env"
             ) from None
         if not stat.S_ISREG(kind):
             raise StorageError(
