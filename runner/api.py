@@ -25,6 +25,7 @@ from runner.core.journal_location import JournalLocation
 from runner.core.records.summary import Summary
 from runner.core.transfer.outcome import Outcome
 from runner.ports import Observer, Progress
+from runner.report.writer import write_report
 from runner.staging.rows import Staging
 
 __all__ = [
@@ -205,7 +206,8 @@ def plan(batch: Batch) -> Plan:
         manifest, _ = plan_use_case.read_manifest(request, staging)
         _same(batch, manifest.sha256)
         plan_use_case.plan_offline(request, manifest, staging)
-        source, summary, report = plan_use_case.report_plan(request, manifest, staging)
+        source, summary = plan_use_case.outline_plan(request, manifest, staging)
+        report = write_report(source, request.report_dir, summary)
     figures = source.plan
     if figures is None:
         raise AssertionError("a plan has figures")

@@ -21,11 +21,12 @@ def result_of(
     source: ReportSource,
     summary: Summary,
     code: ExitCode,
-    report: Path,
+    report: Path | None,
     duration_s: float,
     *,
     connected: bool = False,
     moves: Sequence[PlannedMove] = (),
+    destinations: Sequence[tuple[str, int]] = (),
     place_names: Mapping[str, str] = MappingProxyType({}),
 ) -> RunResult:
     """Return the result of a command that planned or applied."""
@@ -37,6 +38,7 @@ def result_of(
         exit_code=code,
         run_id=source.run.id,
         explanation=source.run.explanation,
+        remarks=source.remarks,
         counts={outcome: count for outcome, count in summary.counts.items() if count},
         not_selected=summary.not_selected,
         groups=[
@@ -51,13 +53,14 @@ def result_of(
                 group.names,
             )
             for group in groups
-            if source.plan is None
+            if source.plan is None or group.outcome is Outcome.SKIPPED
         ],
-        report=str(report),
+        report=None if report is None else str(report),
         duration_s=duration_s,
         plan=source.plan,
         figures=source.figures if source.plan is None else None,
         moves=moves,
+        destinations=destinations,
         place_names=place_names,
         connected=connected,
         given=RunArguments.of(source.run),

@@ -31,7 +31,7 @@ from runner.app.run_options import RunOptions
 from runner.app.window_records import openings_from, window_record
 from runner.console.log.redaction import register_secrets
 from runner.core.diagnostics.problem import Problem
-from runner.core.errors import ManifestInvalid
+from runner.core.errors import ManifestInvalid, StorageError
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Manifest, Policy
 from runner.core.manifest.policy_rules import ASSUMED_REPLY_S, duration_s, in_flight
@@ -211,7 +211,7 @@ def _check_history(request: RunOptions, manifest: Manifest, journal: JournalAcce
         Checkpoints(journal, entry, request.report_dir, manifest).check(history)
 
 
-def report_plan(
+def outline_plan(
     request: RunOptions,
     manifest: Manifest,
     staging: Staging,
@@ -220,8 +220,8 @@ def report_plan(
     found: DirectoryAnswers = NOTHING_ASKED,
     out: Path | None = None,
     code: Callable[[PlanFigures], ExitCode] = lambda _: ExitCode.OK,
-) -> tuple[ReportSource, Summary, Path]:
-    """Write the report of planned rows, with the gateway's answers if it was asked.
+) -> tuple[ReportSource, Summary]:
+    """Return what the report of planned rows is made of, with the gateway's answers if it was asked.
 
     `code` returns the exit code by the figures; `out` is where the plan is written to.
     """
@@ -231,12 +231,13 @@ def report_plan(
     )
     if out is not None:
         record = replace(record, options={**record.options, "out": str(out)})
-    asked = None if preflight is None else preflight.explanation
+    asked = [] if preflight is None else preflight.remarks
     note = manifest.environment.driver.plan_note
-    notes = [unresolved_text(manifest, staging), found.explanation, asked, note]
+    told = [unresolved_text(manifest, staging), found.explanation, *asked, note]
+    remarks = tuple(filter(None, told))
     record = replace(
         record,
-        explanation="; ".join(filter(None, notes)) or None,
+        explanation=_explanation(remarks),
         place_names=run_record.recorded_names(found.place_names),
     )
     figures = replace(
@@ -253,6 +254,7 @@ def report_plan(
             staging, {} if preflight is None else preflight.rows, figures.waves
         ),
         plan=figures,
+        remarks=remarks,
         manifest=run_record.redacted_excerpt(manifest),
     )
     if preflight is None and not figures.waves:  # else each row has its own wave or answer
@@ -267,7 +269,28 @@ def report_plan(
         summary = summarize(source.transfers(), source.figures)
     else:
         summary = _summarized(staging, source.figures)
-    return source, summary, write_report(source, request.report_dir, summary)
+    return source, summary
+
+
+def kept_report(
+    request: RunOptions, source: ReportSource, summary: Summary
+) -> tuple[ReportSource, Path | None]:
+    """Write the report of a plan; return the plan, and None where its report could not be kept.
+
+    The plan then ends as `ExitCode.STORAGE`, and its explanation says why and where.
+    """
+    try:
+        return source, write_report(source, request.report_dir, summary)
+    except StorageError as error:
+        told = f"the plan is complete, but its report was not kept: {error}"
+        remarks = (*source.remarks, told)
+        code = int(ExitCode.STORAGE)
+        run = replace(source.run, explanation=_explanation(remarks), exit_code=code)
+        return replace(source, run=run, remarks=remarks), None
+
+
+def _explanation(remarks: Sequence[str]) -> str | None:
+    return "; ".join(each.strip() for each in remarks) or None
 
 
 def _summarized(staging: Staging, figures: Figures) -> Summary:
@@ -315,6 +338,19 @@ def _figures_after_lookups(
         changed=changed,
         **_time_figures(request, manifest, sends_to, figures.pauses_s, sends=len(fit)),
     )
+
+
+def sums_by_destination(
+    staging: Staging, preflight: PreflightResult | None
+) -> list[tuple[str, int]]:
+    """Return how many rows would be sent to each destination, the largest first."""
+    if preflight is None or preflight.error is not None:
+        return staging.sends_by_destination()
+    seen = preflight.rows
+    sums = Counter(
+        move.destination_uri for n, move in staging.moves() if n in seen and seen[n].sent
+    )
+    return sums.most_common()
 
 
 def first_moves(

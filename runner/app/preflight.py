@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,15 +77,14 @@ class PreflightResult:
     error: GatewayError | None = None
 
     @property
-    def explanation(self) -> str:
-        """The result in a line."""
+    def remarks(self) -> Sequence[str]:
+        """The result, a line each; those that belong to the first one are indented."""
         if self.error is not None:
-            return f"preflight ended early: {self.error}"
+            return [f"preflight ended early: {self.error}"]
         counts = Counter(each.verdict for each in self.rows.values())
         parts = [f"{n:,} {words}" for words, n in counts.most_common()]
-        return "; ".join(
-            ["preflight: token and session are good", *parts, *self.elsewhere, *self.capacity]
-        )
+        details = (f"  {each}" for each in (*parts, *self.elsewhere, *self.capacity))
+        return ["preflight: token and session are good", *details]
 
 
 def run_preflight(

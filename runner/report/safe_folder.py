@@ -224,5 +224,5 @@ def _unwritable(path: Path, error: OSError) -> StorageError:
         why = "it is, or is in, a file instead of a folder"
     return StorageError(
         f"cannot write {path}: {why}; free space or fix the permissions there, or choose another "
-        "folder with --report-dir; the report can then be rendered again from the journal"
+        "folder with --report-dir; a run's report can then be rendered again from the journal"
     )

@@ -291,6 +291,14 @@ class Staging(Scratch):
         asked = "SELECT destination_uri, count(*) FROM planned WHERE action IN (?, ?) GROUP BY 1"
         return dict(self._connection.execute(asked, sorted(SENDS)))
 
+    def sends_by_destination(self) -> list[tuple[str, int]]:
+        """Return how many rows would be sent to each destination, the largest first."""
+        asked = (
+            "SELECT destination_uri, count(*) FROM planned WHERE action IN (?, ?)"
+            " GROUP BY destination_uri ORDER BY 2 DESC, 1"
+        )
+        return self._connection.execute(asked, sorted(SENDS)).fetchall()
+
     def failed_before(self) -> int:
         """Return how many of the rows to be sent were rejected or failed before."""
         asked = "SELECT count(*) FROM decisions WHERE action IN (?, ?) AND failed_as IS NOT NULL"

@@ -103,6 +103,23 @@ def test_every_result_satisfies_the_schema(gateway: Gateway, harness: Harness):
     assert compared["before"]["summary"]["rejected"] == 1
 
 
+def test_a_plan_whose_report_cannot_be_kept_is_shown_and_says_so(
+    gateway: Gateway, harness: Harness
+):
+    path = harness.write(manifest(gateway, [transfer(), transfer()]))
+    (harness.folder / "taken").write_text("a file")
+    nowhere = ("--report-dir", "taken")
+    shown = harness.run("plan", path, *nowhere)
+    assert shown.code == 74
+    assert "2 of 2 transfers would be sent" in shown.out
+    assert "its report was not kept: cannot write taken" in shown.out
+    assert "see the report" not in shown.out
+    told = harness.run("plan", path, *nowhere, "--output", "json")
+    document = checked(told.out, "plan")
+    assert (told.code, document["exit_code"], document["report"]) == (74, 74, None)
+    assert len(document["moves"]) == 2
+
+
 def test_the_schema_describes_every_kind_and_every_field():
     jsonschema.Draft202012Validator.check_schema(RESULT)
     kinds = [

@@ -117,7 +117,15 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
 
     from runner.app.compose_result import result_of
     from runner.app.name_resolution import needs_directory
-    from runner.app.plan import first_moves, plan_offline, read_manifest, report_plan, save_plan
+    from runner.app.plan import (
+        first_moves,
+        kept_report,
+        outline_plan,
+        plan_offline,
+        read_manifest,
+        save_plan,
+        sums_by_destination,
+    )
     from runner.app.plan_check import as_planned, with_run_named
     from runner.app.signals import Signals
     from runner.cli.output import boundary, must_be_shown
@@ -150,14 +158,16 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
         preflight = _look_ahead(console, request, manifest, staging) if planning.preflight else None
         if planning.out is not None and needs_directory(manifest, staging):
             raise UsageError(IDS_NEEDED)
-        source, summary, report = report_plan(
+        source, summary = outline_plan(
             *(request, manifest, staging, preflight),
             found=found,
             out=planning.out,
             code=partial(_exit_code, planning, preflight),
         )
-        if preflight is not None and preflight.error is not None:
+        source, report = kept_report(request, source, summary)
+        if preflight is not None and preflight.error is not None and report is not None:
             console.err.write(f"report: {visible(str(report))}\n")
+        if preflight is not None and preflight.error is not None:
             raise preflight.error
         if planning.out is not None:
             save_plan(request, manifest, staging, source.run, planning.out, found=found)
@@ -171,10 +181,12 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
             time.monotonic() - began,
             connected=preflight is not None,
             moves=first_moves(staging, preflight, MOST_MOVES),
+            destinations=sums_by_destination(staging, preflight),
             place_names=found.place_names,
         )
         console.show_result(result, warnings)
-        summarize_report(console, source, summary, report)
+        if report is not None:
+            summarize_report(console, source, summary, report)
         raise SystemExit(code)
 
 

@@ -14,6 +14,7 @@ from runner.core.records.run_record import PlanFigures
 
 MAX_WAVES = 8
 MAX_MOVES = 20
+MAX_DESTINATIONS = 10
 
 
 def plan_verdict(result: RunResult, plan: PlanFigures) -> str:
@@ -54,7 +55,27 @@ def planned_moves(result: RunResult, paint: Paint) -> Iterator[str]:
         way = " \N{RIGHTWARDS ARROW} ".join(_place(uri, result.place_names) for uri in places)
         yield f"  {visible(move.key)}  {way}"
     if (rest := result.plan.send - len(result.moves[:MAX_MOVES])) > 0:
-        yield f"  … and {rest:,} more: see the report"
+        yield f"  … and {rest:,} more{_see_report(result)}"
+
+
+def planned_sums(result: RunResult, paint: Paint) -> Iterator[str]:
+    """Yield how many rows would be sent to each destination, the largest first."""
+    sums = result.destinations
+    if not sums:
+        return
+    yield paint.bold("to each destination")
+    width = len(f"{sums[0][1]:,}")
+    for uri, number in sums[:MAX_DESTINATIONS]:
+        yield f"  {number:>{width},}  {_place(uri, result.place_names)}"
+    if rest := sums[MAX_DESTINATIONS:]:
+        sends = sum(number for _, number in rest)
+        yield (
+            f"  … and {sends:,} to {counted(len(rest), 'further destination')}{_see_report(result)}"
+        )
+
+
+def _see_report(result: RunResult) -> str:
+    return ": see the report" if result.report else ""
 
 
 def _place(uri: str, names: Mapping[str, str]) -> str:

@@ -39,7 +39,7 @@ class Group:
 class RunResult:
     """The result of a command that planned or applied.
 
-    `plan` is set for a dry run: nothing was sent, and `counts` and `groups` may be empty.
+    `plan` is set for a dry run: nothing was sent, and `groups` are of what is skipped alone.
     """
 
     batch: str
@@ -47,6 +47,7 @@ class RunResult:
     exit_code: ExitCode
     run_id: str | None = None
     explanation: str | None = None  # why it ended as it did
+    remarks: Sequence[str] = ()  # a plan's explanation, a line each
     counts: Mapping[Outcome, int] = field(default_factory=dict)
     not_selected: int = 0  # those of `unattempted` that `--only` or `--limit` left out
     groups: Sequence[Group] = ()
@@ -55,6 +56,7 @@ class RunResult:
     plan: PlanFigures | None = None
     figures: Figures | None = None  # what a run measured
     moves: Sequence[PlannedMove] = ()  # the first of what a plan would send
+    destinations: Sequence[tuple[str, int]] = ()  # how many it would send to each, most first
     place_names: Mapping[str, str] = field(
         default_factory=dict
     )  # of queues and users, by their URI

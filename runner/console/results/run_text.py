@@ -19,6 +19,7 @@ from runner.console.results.plan_text import (
     plan_steps,
     plan_verdict,
     planned_moves,
+    planned_sums,
 )
 from runner.console.results.run_result import Group, RunResult
 from runner.console.terminal_text import Paint, folded, shorten_apart, visible
@@ -58,6 +59,7 @@ def render_result(
         _counts(result),
         _progress(result, paint),
         planned_moves(result, paint),
+        planned_sums(result, paint),
         _groups(result.groups, paint),
         _untold(result, paint),
         _next(result, paint),
@@ -139,7 +141,10 @@ def _where(result: RunResult) -> str:
 
 
 def _explanation(result: RunResult) -> Iterator[str]:
-    if result.explanation and (result.plan is not None or result.exit_code in _EXPLAINED_BELOW):
+    if result.plan is not None:
+        told = result.remarks or filter(None, [result.explanation])
+        yield from (f"  {harmless(each)}" for each in told)
+    elif result.explanation and result.exit_code in _EXPLAINED_BELOW:
         yield f"  {harmless(result.explanation)}"
     if result.plan is not None:
         asked = "the gateway was only queried" if result.connected else "no connection was made"
@@ -153,6 +158,8 @@ def _counts(result: RunResult) -> Iterator[str]:
     if plan is not None:
         rows = {"would be sent": plan.send, "unchanged": plan.unchanged}
         rows |= {"in doubt": plan.in_doubt} if plan.in_doubt else {}
+        skipped = max(plan.skipped, result.counts.get(Outcome.SKIPPED, 0))
+        rows |= {"skipped": skipped} if skipped else {}
     name_width = max(map(len, rows), default=0)
     width = max((len(f"{n:,}") for n in rows.values()), default=0)
     for name, n in rows.items():

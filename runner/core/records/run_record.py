@@ -397,6 +397,7 @@ class ReportSource:
     transfers: Callable[[], Iterator[TransferRecord]]
     figures: Figures = field(default_factory=Figures)
     plan: PlanFigures | None = None  # set for a dry run's report
+    remarks: Sequence[str] = ()  # a plan's explanation, a line each
     audit: Callable[[], Iterator[AuditEntry]] | None = None  # None: a dry run
     audit_previous: str = "0" * 64  # the hash before the first entry
     manifest: ManifestExcerpt | None = None  # None: the journal was written before it was kept

@@ -431,13 +431,45 @@ def test_each_output_has_its_form():
 def test_a_plan_names_what_it_would_move_the_first_twenty():
     moves = [PlannedMove("vip", "i-0", "genesys://queue/b", "genesys://queue/a")]
     moves += [PlannedMove(f"k{n}", f"i-{n}", "genesys://queue/b", None) for n in range(1, 30)]
-    planned = result(ExitCode.OK, plan=PlanFigures(50, 0, 1, 0, 2.0), moves=moves)
+    planned = result(ExitCode.OK, plan=PlanFigures(50, 0, 1, 0, 2.0), moves=moves, report="r")
     shown = render_result(planned)
     assert "would move\n  vip  genesys://queue/a → genesys://queue/b\n  k1  genesys" in shown
     assert "  k19  genesys://queue/b\n  … and 30 more: see the report\n" in shown
     document = json.loads(result_to_json(planned))
     assert (len(document["moves"]), document["moves_omitted"]) == (30, 20)
     assert document["moves"][0]["from"] == "genesys://queue/a"
+
+
+def test_a_plan_sums_by_destination_the_largest_first():
+    sums = [("genesys://queue/11", 1200), *((f"genesys://queue/q{n}", 9) for n in range(11))]
+    plan, names = PlanFigures(1299, 0, 0, 0, None), {"genesys://queue/11": "Billing"}
+    planned = result(ExitCode.OK, plan=plan, destinations=sums, place_names=names, report="r")
+    shown = render_result(planned)
+    assert (
+        "to each destination\n  1,200  queue Billing (11)\n      9  genesys://queue/q0\n" in shown
+    )
+    assert "\n  … and 18 to 2 further destinations: see the report\n" in shown
+
+
+def test_a_plan_says_what_is_skipped_by_reason_with_some_rows():
+    groups = [Group(S, "protected by `never.csv:4`", 5, names=["k1", "k2", "k3", "k4"])]
+    plan = PlanFigures(0, 0, 0, 0, None, skipped=5)
+    shown = render_result(result(ExitCode.OK, {S: 5}, plan=plan, groups=groups))
+    assert "  skipped        5\n" in shown
+    assert (
+        "reasons\n  5 skipped: protected by `never.csv:4`\n      k1, k2, k3 and 2 more\n" in shown
+    )
+
+
+def test_a_plan_s_remarks_have_a_line_each():
+    remarks = ["preflight: token and session are good", "  12 would be sent", "  3 have ended"]
+    plan = PlanFigures(12, 0, 0, 0, None)
+    explained = "; ".join(each.strip() for each in remarks)
+    shown = render_result(result(ExitCode.OK, plan=plan, explanation=explained, remarks=remarks))
+    assert (
+        "  preflight: token and session are good\n    12 would be sent\n    3 have ended\n" in shown
+    )
+    assert explained not in shown
 
 
 def test_a_plan_shows_the_names_of_queues_and_users_with_their_ids():
