@@ -49,6 +49,7 @@ from runner.core.transfer.rows import TransferRow
 from runner.drivers import ProbeFindings, Prober, drivers_that_probe, spec_of
 from runner.gateways.http.trust_check import check_trust
 from runner.ports import CapacityObserver, Observer
+from runner.ports.journal_access import JournalAccess
 from runner.staging.rows import Staging
 
 _MEDIA = MediaMatrix(Audio("opus", 64, 16))  # a draft needs one; the platform ignores it
@@ -134,12 +135,14 @@ def probe(
             observer.noticed("approved", by=each.who, plan=str(request.plan and request.plan.path))
         if not request.new_history:
             checkpoints.check(store)
-        manifest = look_up_directory(request, manifest, staging, observer).resolved(manifest)
+        # The plan of a probe has ids alone; names are of the limits of destinations.
+        named = look_up_directory(replace(request, plan=None), manifest, staging, observer)
+        manifest = named.resolved(manifest)
         _plan_row(request, manifest, staging)
         asyncio.run(_wait_for_turn(manifest, journal.location, _order_of(request), say))
         _check_windows(manifest)
         findings = _prober(manifest.environment).begin(_about(request, manifest))
-        file = _file_of(request, out)
+        file = _file_of(request, journal, out)
         keep = _FindingsWriter(file, findings)
         keep()
         signalled: ExitCode | None = None
@@ -256,17 +259,21 @@ async def _probed(
             )
 
 
-def _file_of(request: RunOptions, out: Path | None) -> _File:
-    """Create the file of the findings: beside the plan that it is made by, which is used up so.
+def _file_of(request: RunOptions, journal: JournalAccess, out: Path | None) -> _File:
+    """Create the file of the findings. Those of a plan lie beside its journal: it is used up so.
+
+    A copy of the plan has the same name there; a journal in a database has them beside the plan.
 
     Raises `ManifestInvalid` if the plan was carried out, `UsageError`, `StorageError`.
     """
     plan = request.plan
     if plan is None:
         return _File.made(out or Path(f"probe-{timestamp(SystemClock().wall())[:19]}Z.json"))
-    path = plan.path.with_name(f"{plan.path.name}.findings.json")
+    address = journal.real_address
+    folder = plan.path.parent if "://" in address else Path(address).parent
+    path = folder / f"probe-{plan.digests['sha256'].hex()[:16]}.json"
     if out is not None:
-        raise UsageError(f"leave --probe-out out: the findings of a plan lie beside it, in {path}")
+        raise UsageError(f"leave --probe-out out: the findings of a plan are written to {path}")
     if path.exists():
         message = f"the plan was carried out, with the findings in {path}; it holds for one probe"
         again = replan_help(plan, request.report_dir)

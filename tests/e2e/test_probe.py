@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from runner.simulator.genesys_cloud.entities import make_id
 from tests.e2e.harness import PATIENCE_S, Ended, Harness, started
 from tests.e2e.platform_builders import NUMBER, QUEUE, USER, conversation, document
 from tests.signatures.openssh import make_key, needs_openssh, public, sign
@@ -244,6 +245,14 @@ def test_a_probe_waits_for_the_lock_of_a_journal_that_is_not_there_yet(harness: 
     assert ended.code == 75, ended.out + ended.err
 
 
+def test_a_journal_that_lacks_what_runs_saw_is_refused(harness: Harness):
+    content = document({"interaction_id": conversation(2)})
+    assert harness.run("apply", harness.write(content)).code == 0
+    ended = refused(harness, content, "--journal", "nowhere.db")
+    assert ended.code == 74, ended.out + ended.err
+    assert "was journalled in" in ended.err
+
+
 @needs_openssh
 class TestApproval:
     """Where approvals are required, a probe needs a plan of its own, signed."""
@@ -283,11 +292,15 @@ class TestApproval:
         assert harness.run(*see).code == 0
         ended = harness.run(*do, "--yes")
         assert ended.code == 0, ended.out + ended.err
-        findings = harness.folder / "probe-plan.json.findings.json"
+        [findings] = (harness.folder / ".runner").glob("probe-*.json")
         assert json.loads(findings.read_text("utf-8"))["back"]["end"] == "arrived"
-        again = harness.run(*do, "--yes")
-        assert again.code == 3, again.out + again.err
-        assert "was carried out" in again.err
+        for name in ("probe-plan.json", "copy.json"):
+            for suffix in ("", ".alice.sig"):
+                found = (harness.folder / f"probe-plan.json{suffix}").read_bytes()
+                (harness.folder / f"{name}{suffix}").write_bytes(found)
+            again = harness.run("doctor", name, *do[2:], "--yes")
+            assert again.code == 3, again.out + again.err
+            assert "was carried out" in again.err
 
     def test_a_signed_plan_of_another_conversation_is_refused(self, harness: Harness):
         path = harness.write(self.content(harness))
@@ -312,3 +325,16 @@ class TestApproval:
         ended = harness.run("doctor", "plan.json", *given, "--yes")
         assert ended.code == 3, ended.out + ended.err
         assert "it is not the plan of a probe" in ended.err
+
+    def test_a_limit_of_a_queue_by_its_name_holds_for_a_plan_too(self, harness: Harness):
+        content = self.content(harness)
+        content["environments"]["demo"]["simulator"]["queues"] = ["Full"]
+        content["destinations"] = {"genesys://queue/Full": {"while": {"on_queue": ">= 5"}}}
+        path = harness.write(content)
+        full = f"genesys://queue/{make_id('queue', 'Full')}"
+        given = ("--probe", ONE, "--probe-to", full)
+        assert harness.run("doctor", path, *given, "--out", "probe-plan.json").code == 0
+        self.sign(harness)
+        ended = harness.run("doctor", "probe-plan.json", *given, "--yes")
+        assert ended.code == 5, ended.out + ended.err
+        assert "genesys://queue/Full is full: on_queue is 0, not >= 5" in ended.err
