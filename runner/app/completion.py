@@ -15,7 +15,7 @@ from runner.app.status import MOST_RUNS
 from runner.journals import journal_at
 from runner.manifest.include import read_tree
 from runner.manifest.problem_collector import Collector
-from runner.manifest.rows.columns import Columns
+from runner.manifest.rows.columns import Columns, delimiter_of
 from runner.manifest.rows.row_file import BadRow, RowFile
 
 MOST_KEYS = 200
@@ -72,8 +72,8 @@ def _keys_of_file(entry: Mapping[str, Any], folder: Path) -> Iterator[str]:
     file = RowFile(path, str(path), str(entry.get("encoding", "utf-8")).lower())
     with file.lines(Collector()) as lines:
         rows: Iterable[Any]
-        if path.suffix == ".csv":
-            rows = csv.DictReader(lines, delimiter=str(entry.get("delimiter", ",")))
+        if (delimiter := delimiter_of(path.name)) is not None:
+            rows = csv.DictReader(lines, delimiter=str(entry.get("delimiter", delimiter)))
         else:
             rows = map(json.loads, filter(str.strip, lines))
         for row in rows:

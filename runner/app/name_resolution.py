@@ -7,6 +7,7 @@ from dataclasses import field, replace
 from functools import partial
 from typing import Any
 
+from runner.console.diagnostics.marked_lines import SourceFiles
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid
 from runner.core.frozen import frozen
@@ -36,6 +37,7 @@ from runner.core.timestamps import timestamp
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.lookup_verdict import FoundAt
 from runner.core.transfer.rows import TransferRow
+from runner.manifest.rows.columns import delimiter_of
 from runner.ports import Directory
 from runner.staging.rows import Staging
 
@@ -177,6 +179,9 @@ def _repeats(
             yield Problem("R013", message, Place(file, int(line), 1), "keep one of them")
 
 
+_LINES_OF_ENTRY = 20
+"""How many lines of a manifest's entry are looked through for a name."""
+
 StandingsAt = Callable[[str, Sequence[str]], Mapping[str, Standing]]
 """Returns what is known of interactions that would go to a destination."""
 
@@ -273,8 +278,7 @@ class _NameResolver:
 
 
 def _no_single(kind: str, name: str, ids: Sequence[str], source: str) -> Problem:
-    file, _, line = source.rpartition(":")
-    place = Place(file, int(line), 1)
+    place = _place_of(name, source)
     if not ids:
         fix = (
             f"check its spelling in the organisation, and that the client may see the {kind} (its "
@@ -283,6 +287,18 @@ def _no_single(kind: str, name: str, ids: Sequence[str], source: str) -> Problem
         return Problem("R001", f"no {kind} is named `{name}`", place, fix)
     several = f"{len(ids)} {kind}s are named `{name}`"
     return Problem("R001", several, place, f"write the id of the right one: {_few(ids)}")
+
+
+def _place_of(name: str, source: str) -> Place:
+    """Return where a name stands in the row or entry of `source`, as far as that can be seen."""
+    file, _, line = source.rpartition(":")
+    first = int(line)
+    size = 1 if delimiter_of(file) is not None else _LINES_OF_ENTRY
+    lines = SourceFiles().lines(file, set(range(first, first + size)))
+    for number, text in sorted(lines.items()):
+        if (at := text.find(name)) >= 0:
+            return Place(file, number, at + 1, at + 1 + len(name))
+    return Place(file, first, 1)
 
 
 def _few(ids: Sequence[str], most: int = 5) -> str:

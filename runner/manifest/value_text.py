@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from runner.manifest.yaml.scalars import NumberOutOfRange, resolve_scalar
 
 _MAX_SHOWN = 60
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+@%/-]*")
+_PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._+@%/-]*[A-Za-z0-9._+@%/-])?")
 
 
 def flow_yaml(value: Any) -> str:

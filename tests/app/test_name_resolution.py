@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -339,3 +340,18 @@ def test_a_skill_that_there_is_not_is_a_problem_with_its_place(staging: Staging)
         found_in(staging, FakeDirectory())
     [problem] = refused.value.problems
     assert (str(problem.place), problem.message) == ("m.yaml:7:1", "no skill is named `Invoces`")
+
+
+def test_a_name_that_is_unknown_is_found_in_its_entry(tmp_path: Path):
+    path = tmp_path / "m.yaml"
+    path.write_text("transfers:\n  - select:\n      queue: Billing\n  - {interaction_id: a}\n")
+    rows = tmp_path / "r.csv"
+    rows.write_text("interaction_id,to\nb,other\nc,genesys://queue/Billing\n")
+    for source, line, column in ((f"{path}:2", 3, 14), (f"{rows}:2", 2, 1), (f"{rows}:3", 3, 19)):
+        with Staging() as one:
+            uri = "genesys://queue/Billing"
+            one.add(TransferRow("i", "i", uri, VOICE, (), source))
+            with pytest.raises(ManifestInvalid) as refused:
+                found_in(one, FakeDirectory({("queue", "Billing"): []}))
+        (problem,) = refused.value.problems
+        assert (problem.place.line, problem.place.column) == (line, column)

@@ -70,3 +70,29 @@ def test_a_typing_error_in_windows_is_no_from_entry(tmp_path: Path):
     path.write_text(path.read_text("utf-8").replace("transfers:", f"{head}transfers:"), "utf-8")
     found = [each.message for each in load_rows(path)[0].problems]
     assert "item 1 of `windows` has no field `from`" in found
+
+
+@pytest.mark.parametrize("name", ["r.txt", "r.TSV"])
+def test_tabs_separate_the_columns_of_text_files(tmp_path: Path, name: str):
+    path = write(tmp_path, f"  - {{from: {name}}}\n")
+    (tmp_path / name).write_text(ROWS.replace(",", "\t"))
+    loaded, rows = load_rows(path)
+    assert not loaded.problems
+    assert [row.interaction_id for row in rows] == ["call-1"]
+    (tmp_path / name).write_text(ROWS)
+    (problem,) = load_rows(path)[0].problems
+    assert problem.message == "the columns are separated by commas, not by tabs"
+    assert problem.help == 'add `delimiter: ","` to the `from` entry'
+    path = write(tmp_path, f"  - {{from: {name}, delimiter: ','}}\n")
+    assert not load_rows(path)[0].problems
+
+
+def test_the_line_above_the_header_that_names_the_delimiter_is_to_be_deleted(tmp_path: Path):
+    (problem,) = problems(tmp_path, b"sep=;\n" + ROWS.replace(",", ";").encode())
+    assert problem.help.startswith("delete this line, ")
+    assert 'add `delimiter: ";"`' in problem.help
+
+
+def test_a_column_whose_name_ends_with_a_space_is_offered_in_quotes(tmp_path: Path):
+    found = problems(tmp_path, b"interaction_id ,destination_uri\ncall-1,genesys://queue/a\n")
+    assert '`columns: {interaction_id: "interaction_id "}`' in found[0].help

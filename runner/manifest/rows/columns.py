@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 
 from runner.core.frozen import frozen
 from runner.manifest.rows.row_sources import FIELDS, Values
+
+_DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+"""What separates columns by default; spreadsheets save tabs in `.txt` files."""
+
+
+def delimiter_of(name: str) -> str | None:
+    """Return what separates the columns of a file with this name by default; None: it has none."""
+    return _DELIMITERS.get(PurePath(name).suffix.casefold())
+
 
 _PREFIXED = re.compile(r"([^{}]+)\{([^{}]+)\}")
 

@@ -206,7 +206,7 @@ class CsvRows:
                     self._refuse(f"the column `{column}` appears twice", fix, index)
             elif field in self._columns.names or field == "interaction_id":
                 message, fix, near = (
-                    _missing_id(header)
+                    _missing_id(header, self._delimiter)
                     if self._file.is_list
                     else _missing(field, column, header, self._delimiter)
                 )
@@ -250,12 +250,13 @@ _LINE_BREAK = re.compile("[\r\n]")
 _SEPARATORS = {",": "commas", ";": "`;`", "\t": "tabs", "|": "`|`"}
 
 
-def _missing_id(header: list[str]) -> tuple[str, str, str | None]:
+def _missing_id(header: list[str], delimiter: str) -> tuple[str, str, str | None]:
     """Return the same as `_missing` for a list of ids, which is read in one way only."""
     message = "the file has no column `interaction_id`"
-    if len(header) == 1 and (found := next((c for c in ";\t|" if c in header[0]), None)):
-        message = f"the columns are separated by {_SEPARATORS[found]}, not by commas"
-        return message, "save the file with commas", header[0]
+    if len(header) == 1 and (found := next((c for c in _SEPARATORS if c in header[0]), None)):
+        own = _SEPARATORS[delimiter]
+        message = f"the columns are separated by {_SEPARATORS[found]}, not by {own}"
+        return message, f"save the file with {own}", header[0]
     there = list_names(filter(None, header), "the file has")
     if (near := probable_name("interaction_id", "interaction_id", header)) is not None:
         return message, f"call the column `{near}` `interaction_id`", near
@@ -270,11 +271,10 @@ def _missing(
     for separator, spoken in _SEPARATORS.items():
         if len(header) == 1 and separator in header[0]:
             message = f"the columns are separated by {spoken}, not by {_SEPARATORS[delimiter]}"
-            return (
-                message,
-                f"add `delimiter: {json.dumps(separator)}` to the `from` entry",
-                header[0],
-            )
+            fix = f"add `delimiter: {json.dumps(separator)}` to the `from` entry"
+            if header[0].startswith("sep="):  # what a spreadsheet writes above the header
+                fix = f"delete this line, which only spreadsheets understand, and {fix}"
+            return message, fix, header[0]
     if (near := probable_name(field, column, header)) is not None:
         return message, f"did you mean `{near}`? then write {columns_entry(field, near)}", near
     is_header = any(name.strip().casefold() in FIELDS for name in header)

@@ -223,4 +223,6 @@ def open_row_file(
         why = (getattr(error, "strerror", None) or "a circular link").lower()
         fix = "check the path, which starts at the manifest's folder"
         return Problem("R009", f"the file `{written}` cannot be read: {why}", place, fix)
-    return Problem("R009", f"`{written}` is not a file", place, "name a .csv or .jsonl file")
+    return Problem(
+        "R009", f"`{written}` is not a file", place, "name a .csv, .tsv, .txt or .jsonl file"
+    )

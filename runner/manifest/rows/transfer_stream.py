@@ -17,7 +17,7 @@ from runner.core.transfer.rows import RowColumns, TransferRow
 from runner.drivers import drivers_that_select
 from runner.manifest.problem_collector import KEPT, Collector
 from runner.manifest.reference_resolver import ReferenceResolver
-from runner.manifest.rows.columns import Columns
+from runner.manifest.rows.columns import Columns, delimiter_of
 from runner.manifest.rows.csv_rows import CsvRows
 from runner.manifest.rows.jsonl_rows import JsonRows
 from runner.manifest.rows.row_builder import RowBuilder
@@ -114,8 +114,9 @@ class TransferReader:
             self._problems.add(file)
             return
         columns = Columns.parse({})
-        kind = CsvRows if written.casefold().endswith(".csv") else JsonRows
-        source = kind(written, file, columns, {}, self._problems)
+        source: RowSource = JsonRows(written, file, columns, {}, self._problems)
+        if (delimiter := delimiter_of(written)) is not None:
+            source = CsvRows(written, file, columns, {}, self._problems, delimiter)
         listed, faults = 0, self._problems.found
         for _, line, (_, interaction_id, *_) in source.rows():
             listed += 1
@@ -197,8 +198,8 @@ class TransferReader:
         columns = Columns.parse(item.get("columns", {}))
         shared = shared_fields(self._document, item, defaults)
         source: RowSource
-        if written.casefold().endswith(".csv"):
-            delimiter = item.get("delimiter", ",")
+        if (delimiter := delimiter_of(written)) is not None:
+            delimiter = item.get("delimiter", delimiter)
             source = CsvRows(written, file, columns, shared, self._problems, delimiter)
         else:
             self._refuse_delimiter(item)
