@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+
 from runner.core.records.run_record import (
     UNFINISHED,
     ApprovalRecord,
     FailedNotification,
     NotificationRecord,
     OpeningRecord,
+    PlanFigures,
     RunRecord,
     RunWindows,
     WindowRecord,
@@ -61,3 +64,14 @@ def test_why_a_transfer_was_not_begun_is_the_runs_own_reason_if_it_gave_one():
     assert RUN.why_not_begun == "the run ended before its turn"
     going_on = replace(RUN, outcome=UNFINISHED, exit_code=None)
     assert going_on.why_not_begun == "its turn had not come when this was reported"
+
+
+@pytest.mark.parametrize(
+    ("estimate_s", "pauses_s", "sending_s"),
+    [(None, 0.0, None), (90.0, 0.0, 90.0), (90.0, 60.0, 30.0), (60.0, 60.0, None)],
+)
+def test_a_plan_knows_how_long_its_sending_takes_without_the_pauses(
+    estimate_s: float | None, pauses_s: float, sending_s: float | None
+):
+    plan = PlanFigures(1, 0, 0, 0, estimate_s, pauses_s=pauses_s)
+    assert plan.sending_s == sending_s
