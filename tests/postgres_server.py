@@ -144,6 +144,8 @@ def _template() -> str:
 
     execute("postgres", f"CREATE DATABASE {_TEMPLATE}")
     create_journal(JournalLocation(url_of(_TEMPLATE)), Durability.SINGLE)
+    # It would refuse its copies: what the journal keeps of the database that it was made in.
+    execute(_TEMPLATE, "DELETE FROM runner.meta")
     return _TEMPLATE
 
 

@@ -37,6 +37,7 @@ from runner.journal.postgres.lease import (
 from runner.journal.postgres.owner import holder_of, is_surely_dead, this_process
 from runner.journal.postgres.reader import Reader
 from runner.journal.postgres.run_events import PostgresRunEvents
+from runner.journal.postgres.schema import MADE
 from runner.journal.postgres.store import Store
 from runner.ports.control import Control
 from runner.ports.journal_access import Holder, Lane
@@ -48,11 +49,6 @@ _STATE = "SELECT lane, epoch, beat, owner, ttl_s, seq, head FROM runner.lanes WH
 _ADD = (
     "INSERT INTO runner.lanes(name, head) VALUES (%(name)s, %(head)s)"
     " ON CONFLICT (name) DO NOTHING RETURNING lane"
-)
-# A lane whose first owner died before it was made counts as none.
-MADE = (
-    "SELECT l.lane, l.name FROM runner.lanes l JOIN runner.meta m USING (lane)"
-    " WHERE m.name = 'lineage' ORDER BY l.name"
 )
 # By the server's clock alone, and for people alone: who died elsewhere is not shown for ever.
 _OWNER = (

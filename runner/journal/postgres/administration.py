@@ -7,7 +7,6 @@ from contextlib import closing
 
 from runner.core.errors import UsageError
 from runner.core.journal_location import JournalLocation
-from runner.journal.postgres.access import MADE
 from runner.journal.postgres.connection import (
     Connection,
     JournalUrl,
@@ -20,8 +19,8 @@ from runner.journal.postgres.connection import (
 from runner.journal.postgres.control_schema import CONTROL
 from runner.journal.postgres.fleet_schema import FLEET
 from runner.journal.postgres.lane_session import SYNCHRONOUS, check_pooling
-from runner.journal.postgres.schema import FORMAT, SCHEMA
-from runner.journal.postgres.server_identity import known_server, server_of
+from runner.journal.postgres.schema import FORMAT, MADE, SCHEMA
+from runner.journal.postgres.server_identity import NO_LANE, keep_server, server_of, what_happened
 from runner.ports.journal_access import Durability, ServerCheck
 
 _ADD = "INSERT INTO runner.journal(name, value) VALUES (%(name)s, %(value)s)"
@@ -48,6 +47,7 @@ def create(location: JournalLocation, durability: Durability) -> None:
             connection.execute((SCHEMA + FLEET + CONTROL).encode(), prepare=False)
             for name, value in (("format", str(FORMAT)), ("durability", durability.value)):
                 connection.execute(_ADD.encode(), {"name": name, "value": value})
+            keep_server(connection, NO_LANE, server_of(connection))
 
 
 def upgrade(location: JournalLocation) -> None:
@@ -89,13 +89,12 @@ def check(location: JournalLocation) -> Sequence[ServerCheck]:
 
 
 def _check_lanes(connection: Connection) -> Iterator[ServerCheck]:
-    """Yield the lanes that were written on a server that this one does not continue."""
+    """Yield the lanes, and the journal itself, that this database may not hold whole."""
     here = server_of(connection)
-    for lane, name in ask(connection, MADE):
-        known, is_lossless = known_server(connection, lane)
-        what = None if known is None else here.since(known, is_lossless=is_lossless)
-        if what is not None:
-            yield ServerCheck(f"lane {name} is whole: {what}, see `journal adopt`", holds=False)
+    lanes = [(lane, f"lane {name}") for lane, name in ask(connection, MADE)]
+    for lane, name in [*lanes, (NO_LANE, "the journal")]:
+        if (what := what_happened(connection, here, lane)) is not None:
+            yield ServerCheck(f"{name} is whole: {what}, see `journal adopt`", holds=False)
 
 
 def _check_standbys(connection: Connection, url: JournalUrl) -> None:

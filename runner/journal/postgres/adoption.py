@@ -13,7 +13,7 @@ from runner.core.errors import UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.records.audit_chain import canonical, link
 from runner.core.timestamps import timestamp
-from runner.journal.postgres.access import MADE, LaneLock
+from runner.journal.postgres.access import LaneLock
 from runner.journal.postgres.connection import (
     Connection,
     JournalUrl,
@@ -24,7 +24,8 @@ from runner.journal.postgres.connection import (
 )
 from runner.journal.postgres.lane_meta import ADOPTIONS, SERVER, adoptions_of
 from runner.journal.postgres.lane_session import LaneSession
-from runner.journal.postgres.server_identity import known_server
+from runner.journal.postgres.schema import MADE
+from runner.journal.postgres.server_identity import NO_LANE, keep_server, server_of
 from runner.ports.journal_access import Adopted
 
 _META = "SELECT name, value FROM runner.meta WHERE lane = %(lane)s"
@@ -53,22 +54,26 @@ def adopt(
     with closing(connect(url)) as connection, translated(url):
         check_made(connection, url)
         names = [str(name) for _, name in ask(connection, MADE) if url.lane in {None, name}]
-    if not names:
+    if not names and url.lane is not None:
         raise UsageError(f"the journal {url} has no such lane; nothing was applied with it yet")
-    return [_adopt(url.at(name), reason, by, timeout_s) for name in names]
+    adopted = [_adopt(url.at(name), reason, by, timeout_s) for name in names]
+    if url.lane is None:  # with its lanes, the journal itself: lanes may be missing in it
+        with closing(connect(url)) as connection, translated(url), connection.transaction():
+            keep_server(connection, NO_LANE, server_of(connection))
+    return adopted
 
 
 def _adopt(url: JournalUrl, reason: str, by: str, timeout_s: float) -> Adopted:
     with LaneLock(url, is_adopting=True) as lock:
         session = lock.take(timeout_s)
         with translated(url):
-            before, _ = known_server(session.connection, session.lane)
             last = ask(session.connection, _LAST, {"lane": session.lane})
-            known = adoptions_of(dict(ask(session.connection, _META, {"lane": session.lane})))
+            meta = dict(ask(session.connection, _META, {"lane": session.lane}))
+        known = adoptions_of(meta)
         adoption = {
             "id": secrets.token_hex(8), "at": timestamp(time.time()), "by": by, "reason": reason,
         }  # fmt: skip
-        _write(session, adoption, [*known, adoption], None if before is None else str(before))
+        _write(session, adoption, [*known, adoption], meta.get(SERVER))
         at = None if not last else str(json.loads(last[0][0])["at"])
         return Adopted(str(url.lane), session.seq, at)
 
@@ -87,12 +92,12 @@ def _write(
     body = canonical(event)
     seq, head = session.seq + 1, link(session.head, body)
     values: dict[str, Any] = {"lane": session.lane}
-    meta = {ADOPTIONS: json.dumps(list(adoptions)), SERVER: str(session.server)}
 
     def write(connection: Connection) -> None:
         appended = {"seq": seq, "epoch": session.epoch, "body": body, "hash": head}
         connection.execute(_APPEND.encode(), values | appended)
-        for name, value in meta.items():
-            connection.execute(_SET_META.encode(), values | {"name": name, "value": value})
+        words = {"name": ADOPTIONS, "value": json.dumps(list(adoptions))}
+        connection.execute(_SET_META.encode(), values | words)
+        keep_server(connection, session.lane, session.server)
 
     session.commit(seq, head, write)

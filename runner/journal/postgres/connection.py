@@ -85,6 +85,10 @@ class JournalUrl:
         """Return the URL of a lane of the same database."""
         return replace(self, lane=lane)
 
+    def whole(self) -> Self:
+        """Return the URL of the database, without a lane."""
+        return replace(self, lane=None)
+
     def __str__(self) -> str:
         if self.lane is None:
             return self.database

@@ -128,8 +128,7 @@ class PostgresFleet:
     """The submissions of a database. One thread uses it; a lost connection is made anew."""
 
     def __init__(self, location: JournalLocation) -> None:
-        url = JournalUrl.parse(location.text)
-        self._url = JournalUrl(url.database, None)
+        self._url = JournalUrl.parse(location.text).whole()
         self._open: Connection | None = None
 
     def submit(self, new: Sequence[NewSubmission]) -> Sequence[int]:

@@ -11,6 +11,9 @@ from runner.ports.journal_access import Durability
 SERVER = "server"
 """The server that the lane's owners wrote to last: `ServerIdentity` as a text."""
 
+PLACE = "place"
+"""The database's number and the transaction that wrote this row; see `server_identity`."""
+
 ADOPTIONS = "adoptions"
 """JSON: the words of people who accepted a restored database, oldest first."""
 

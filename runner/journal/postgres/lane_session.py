@@ -29,12 +29,12 @@ from runner.journal.postgres.connection import (
 )
 from runner.journal.postgres.lease import Clock, LaneState, Lease, uptime
 from runner.journal.postgres.owner import holder_of
-from runner.journal.postgres.schema import FENCED
+from runner.journal.postgres.schema import FENCED, MADE
 from runner.journal.postgres.server_identity import (
     ServerIdentity,
-    known_server,
     refuse,
     server_of,
+    what_happened,
 )
 
 RENEWALS = 5
@@ -176,11 +176,10 @@ class LaneSession:
 
     def _check_server(self) -> None:
         """Refuse a database that was restored, copied, or may have failed over with a loss."""
-        known, is_lossless = known_server(self._connection, self.lane)
-        if known is None:
-            return
-        if (what := self.server.since(known, is_lossless=is_lossless)) is not None:
-            raise refuse(self.url, what)
+        what = what_happened(self._connection, self.server, self.lane)
+        if what is not None:
+            made = [name for _, name in ask(self._connection, MADE)]
+            raise refuse(self.url if self.url.lane in made else self.url.whole(), what)
 
     def _confirm_server(self) -> None:
         """Keep the server that the lane goes on with: it has the last commit of its owner.

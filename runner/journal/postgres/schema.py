@@ -17,6 +17,12 @@ FENCED = "RN001"
 STALE = "RN002"
 """The SQLSTATE of a batch with a transfer or a delivery that is not as expected."""
 
+# A lane whose first owner died before it was made counts as none.
+MADE = (
+    "SELECT l.lane, l.name FROM runner.lanes l JOIN runner.meta m USING (lane)"
+    " WHERE m.name = 'lineage' ORDER BY l.name"
+)
+
 COLUMNS = (
     ("body", "text"),
     ("hash", "text"),
@@ -65,8 +71,8 @@ CREATE TABLE runner.lanes(             -- one row a gateway and account: its own
   renewed_at timestamptz               -- for people; no decision to take a lane over reads it
 ) WITH (fillfactor = 20);
 
-CREATE TABLE runner.meta(              -- of one lane: lineage, environment, origin, waived
-  lane int NOT NULL,
+CREATE TABLE runner.meta(              -- of one lane: lineage, environment, origin, server, place
+  lane int NOT NULL,                   -- 0: of the journal itself
   name text NOT NULL,
   value text NOT NULL,
   PRIMARY KEY(lane, name)

@@ -3,6 +3,10 @@
 Each lane keeps the server that its owners wrote to: the cluster's id, which a dump that is restored
 elsewhere does not have, and the timeline, which every promotion and every restore to a point in time
 raises. Copies of the database bring both along, so a host that never saw the lane notices, too.
+
+A dump that is restored into the same cluster changes neither. So each lane, and the journal for lanes
+that it does not have yet, keeps a row with the database's number and the transaction that wrote the
+row. The server itself keeps the latter as the row's `xmin`, which a restore cannot bring along.
 """
 
 from __future__ import annotations
@@ -20,10 +24,27 @@ _SERVER = (
     " ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint"
     " FROM pg_control_system()"
 )
+_DATABASE = "(SELECT oid::text FROM pg_database WHERE datname = current_database())"
+# What the journal keeps of itself stands for a lane that keeps nothing: a restore may have taken it away.
 _KNOWN = (
-    "SELECT (SELECT value FROM runner.meta WHERE lane = %(lane)s AND name = 'server'),"
+    "SELECT (SELECT value FROM runner.meta WHERE lane IN (%(lane)s, 0) AND name = 'server'"  # noqa: S608 - of constants
+    " ORDER BY lane DESC LIMIT 1),"
+    f" (SELECT value = {_DATABASE} || '/' || xmin::text FROM runner.meta"
+    " WHERE lane IN (%(lane)s, 0) AND name = 'place' ORDER BY lane DESC LIMIT 1),"
     " (SELECT value FROM runner.journal WHERE name = 'durability')"
 )
+_SET_PLACE = (
+    "INSERT INTO runner.meta(lane, name, value) VALUES (%(lane)s, 'place',"  # noqa: S608 - of constants
+    f" {_DATABASE} || '/' || pg_current_xact_id()::xid::text)"
+    " ON CONFLICT (lane, name) DO UPDATE SET value = excluded.value"
+)
+_SET_SERVER = (
+    "INSERT INTO runner.meta(lane, name, value) VALUES (%(lane)s, 'server', %(server)s)"
+    " ON CONFLICT (lane, name) DO UPDATE SET value = excluded.value"
+)
+
+NO_LANE = 0
+"""The number by which `meta` holds what the journal keeps of itself."""
 
 LOSSLESS = frozenset({Durability.SYNCHRONOUS, Durability.PROVIDER})
 """By these a promotion keeps every commit that was acknowledged."""
@@ -66,13 +87,28 @@ def server_of(connection: Connection) -> ServerIdentity:
     return ServerIdentity(str(system), int(timeline))
 
 
-def known_server(connection: Connection, lane: int) -> tuple[ServerIdentity | None, bool]:
-    """Return the server that a lane was written on, and whether promotions lose nothing there.
+def what_happened(connection: Connection, here: ServerIdentity, lane: int) -> str | None:
+    """Return what happened to the database since a lane was written; None: nothing that may lose it."""
+    ((known, is_in_place, durability),) = ask(connection, _KNOWN, {"lane": lane})
+    if known is not None:
+        is_lossless = durability in LOSSLESS
+        what = here.since(ServerIdentity.parse(known), is_lossless=is_lossless)
+        if what is not None:
+            return what
+    if is_in_place is False:
+        return "a dump was restored into it, or it is a copy of another database of this server"
+    return None
 
-    None: its owners were of a version that did not keep it, or there was none.
-    """
-    ((known, durability),) = ask(connection, _KNOWN, {"lane": lane})
-    return None if known is None else ServerIdentity.parse(known), durability in LOSSLESS
+
+def keep_place(connection: Connection, lane: int) -> None:
+    """Keep that a lane is written in this database; to be called within no savepoint."""
+    connection.execute(_SET_PLACE.encode(), {"lane": lane})
+
+
+def keep_server(connection: Connection, lane: int, server: ServerIdentity) -> None:
+    """Keep the server that a lane is written on, and its place there."""
+    connection.execute(_SET_SERVER.encode(), {"lane": lane, "server": str(server)})
+    keep_place(connection, lane)
 
 
 def refuse(url: JournalUrl, what: str) -> StorageError:

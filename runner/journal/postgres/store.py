@@ -27,8 +27,9 @@ from runner.journal.postgres.batch import (
     storable,
 )
 from runner.journal.postgres.connection import Connection, ask, translated
-from runner.journal.postgres.lane_meta import SERVER, caveats_of, provenance_of
+from runner.journal.postgres.lane_meta import PLACE, SERVER, caveats_of, provenance_of
 from runner.journal.postgres.lane_session import LaneSession
+from runner.journal.postgres.server_identity import keep_place
 from runner.journal.sql_lists import IN_UNDER_WAY
 from runner.ports import Entry, Note
 from runner.ports.history import History, Provenance
@@ -118,8 +119,14 @@ class Store:
                 f"the journal {session.url} belongs to the gateway {meta['origin']},"
                 f" not to {origin}; name another journal with --journal"
             )
-        if wanted.items() - meta.items():
-            self._commit(_moved(meta, wanted), lambda connection: self._set(connection, wanted))
+        if PLACE not in meta or wanted.items() - meta.items():
+
+            def write(connection: Connection) -> None:
+                self._set(connection, wanted)
+                if PLACE not in meta:
+                    keep_place(connection, self._lane)
+
+            self._commit(_moved(meta, wanted), write)
         self.lineage_id = (meta | wanted)["lineage"]
 
     @property
