@@ -8,11 +8,13 @@ from functools import partial
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosedError
 
 from runner.gateways.websocket.transport import (
     GATHERED_BYTES,
     STOOD_STILL_S,
     TransportClosed,
+    WebSocketTransport,
     dialler,
 )
 
@@ -73,3 +75,29 @@ async def test_what_a_standstill_overtakes_is_withdrawn():
         await ended.wait()
     assert withdrawn == ["late", "late too"]
     assert got == ["in time", "not to be withdrawn", "after it"]
+
+
+async def test_a_stream_that_ends_in_the_turn_of_a_frame_is_a_lost_session_and_no_error():
+    """The library passes the frame on, and ends its own side of the stream."""
+    got: list[str] = []
+    wrong: list[object] = []
+    ended = asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+
+    async def read(connection: ServerConnection) -> None:
+        got.append(str(await connection.recv()))
+        with pytest.raises(ConnectionClosedError):
+            await connection.recv()
+        ended.set()
+
+    async with serve(read, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        transport = await dialler(None, time.time, time.monotonic)(f"ws://127.0.0.1:{port}/", {})
+        assert isinstance(transport, WebSocketTransport)
+        await transport.send("before the end")
+        transport._connection.eof_received()
+        with pytest.raises(TransportClosed, match="lost without a close frame"):
+            await transport.receive()
+        await ended.wait()
+        await transport.close(1000, "done")
+    assert (got, wrong) == (["before the end"], [])

@@ -217,7 +217,10 @@ class WebSocketTransport:
         if may_be_withdrawn and self._uptime_s() - self._gathered_since > STOOD_STILL_S:
             self._withdraw(may_be_withdrawn)
         self._gathered = 0
-        self._connection.transport.write(b"".join(self._connection.protocol.data_to_send()))
+        # The library may have sent the frames with its own and ended the stream, to which nothing,
+        # not even no bytes, may then be written.
+        if data := b"".join(self._connection.protocol.data_to_send()):
+            self._connection.transport.write(data)
 
     def _withdraw(self, gathered: Sequence[tuple[bytes, Withdraw]]) -> None:
         """Drop those of the frames that are still in the library's queue."""
