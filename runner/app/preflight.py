@@ -272,7 +272,7 @@ class _PreflightRun:
                     in_flight=0,
                     sent=0,
                     rate_per_s=None,
-                    waiting_for="look-ups, read-only",
+                    stage="look-ups, read-only",
                 )
             )
 

@@ -137,6 +137,7 @@ def progress_line(progress: Progress, pace: Throughput) -> str:
     parts = [
         f"{progress.settled:,} of {progress.total:,} settled ({share(progress)}%)",
         ", ".join(f"{outcome_words(name)} {n:,}" for name, n in counts.items()),
+        visible(progress.stage) if progress.stage else "",
         f"in flight {progress.in_flight:,}",
         rate_text(progress) if progress.rate_per_s or progress.sent_per_s else "",
         left_text(progress, pace),
