@@ -57,6 +57,7 @@ from runner.core.transfer.reasons import WORDS, Code, Earlier
 from runner.core.transfer.states import NOT_BEGUN
 from runner.manifest.load import Loaded, load
 from runner.ports.journal_access import JournalAccess
+from runner.report.model import MOST_PLANNED
 from runner.report.writer import write_report
 from runner.staging.outline import Outline
 from runner.staging.rows import Staging
@@ -233,7 +234,7 @@ def outline_plan(
         record = replace(record, options={**record.options, "out": str(out)})
     asked = [] if preflight is None else preflight.remarks
     note = manifest.environment.driver.plan_note
-    told = [unresolved_text(manifest, staging), found.explanation, *asked, note]
+    told = [unresolved_text(manifest, staging), found.explanation, *asked, note, _cut_text(staging)]
     remarks = tuple(filter(None, told))
     record = replace(
         record,
@@ -287,6 +288,16 @@ def kept_report(
         code = int(ExitCode.STORAGE)
         run = replace(source.run, explanation=_explanation(remarks), exit_code=code)
         return replace(source, run=run, remarks=remarks), None
+
+
+def _cut_text(staging: Staging) -> str | None:
+    """Return how many rows the report leaves out, and what has them; None: none."""
+    if staging.count <= MOST_PLANNED:
+        return None
+    return (
+        f"report.json lists the first {MOST_PLANNED:,} of {staging.count:,} rows and leaves out"
+        f" {staging.count - MOST_PLANNED:,}; plan --out FILE keeps every row's decision"
+    )
 
 
 def _explanation(remarks: Sequence[str]) -> str | None:

@@ -12,6 +12,10 @@ TIMELINE_LIMIT = 600
 """Most points of a report's timeline (cli.md, "A run leaves")."""
 
 
+MOST_PLANNED = 100_000
+"""Most rows of a plan that its report.json lists: of a million it would take 400 MB. A plan file has all."""
+
+
 @frozen
 class AuditEnd:
     """How many entries a run's segment of the audit chain has, and the hash of the last.
@@ -37,6 +41,11 @@ class Content:
     def dry_run(self) -> bool:
         """Whether this is the report of a plan, which sent nothing."""
         return is_dry_run(self.source)
+
+    @property
+    def omitted(self) -> int:
+        """How many rows of a plan report.json leaves out."""
+        return max(0, self.summary.total - MOST_PLANNED) if self.source.plan is not None else 0
 
 
 def is_dry_run(source: ReportSource) -> bool:

@@ -13,10 +13,15 @@ import pytest
 from referencing import Registry
 
 from runner.core.errors import UsageError
-from runner.core.records.run_record import Figures, TimelinePoint, TransferRecord
+from runner.core.records.run_record import (
+    Figures,
+    TimelinePoint,
+    TransferGroup,
+    TransferRecord,
+)
 from runner.core.transfer.reasons import Earlier
 from runner.report.formats.json_document import transfer_json
-from runner.report.model import TIMELINE_LIMIT, coarsened
+from runner.report.model import MOST_PLANNED, TIMELINE_LIMIT, coarsened
 from runner.report.writer import render_format
 from tests.report import samples
 from tests.report.conftest import Rendered
@@ -39,6 +44,38 @@ def test_every_report_satisfies_the_schema(name: str, rendered: Rendered, schema
     report = json.loads(text, parse_constant=pytest.fail)
     jsonschema_rs.validator_for(schema).validate(report)
     jsonschema.Draft202012Validator(schema, registry=Registry()).validate(report)
+
+
+@pytest.mark.parametrize("size", [0, 7])
+def test_a_large_plan_lists_its_first_rows_and_says_how_many_it_leaves_out(
+    rendered: Rendered, schema: dict[str, Any], size: int
+):
+    """Row by row, and in groups of `size` rows that are alike."""
+    count = MOST_PLANNED + 20
+    [row, *_] = samples.planned().transfers()
+    source = replace(
+        samples.planned(),
+        transfers=lambda: (row._replace(key=f"k{n}") for n in range(count)),
+        groups=None if not size else lambda: _alike(row, count, size),
+    )
+    report = json.loads(rendered(source, "json"))
+    jsonschema_rs.validator_for(schema).validate(report)
+    assert report["transfers_omitted"] == 20
+    keys = [each["key"] for each in report["transfers"]]
+    assert (len(keys), keys[0], keys[-1]) == (MOST_PLANNED, "k0", f"k{MOST_PLANNED - 1}")
+    assert report["summary"]["total"] == count
+
+
+def _alike(row: TransferRecord, count: int, size: int) -> Iterator[TransferGroup]:
+    for first in range(0, count, size):
+        numbers = range(first, min(first + size, count))
+        yield TransferGroup(row, [(f"k{n}", *row[1:4]) for n in numbers])
+
+
+def test_a_run_s_report_lists_every_transfer(rendered: Rendered):
+    report = json.loads(rendered(samples.bulk(MOST_PLANNED + 1), "json"))
+    assert "transfers_omitted" not in report
+    assert len(report["transfers"]) == MOST_PLANNED + 1
 
 
 def test_the_schema_describes_everything_and_lets_nothing_else_in(schema: dict[str, Any]):

@@ -18,7 +18,7 @@ from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import PlannedMove
 
 MOST_MOVES = 10_000
-"""Most rows of a plan that a result lists; the report's `report.json` has all."""
+"""Most rows of a plan that a result lists; the report's `report.json` has more."""
 
 
 @frozen

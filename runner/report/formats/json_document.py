@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import orjson
@@ -22,7 +22,7 @@ from runner.core.records.run_record import (
 )
 from runner.core.records.summary import rounded
 from runner.core.timestamps import timestamp
-from runner.report.model import Content, coarsened
+from runner.report.model import MOST_PLANNED, Content, coarsened
 from runner.report.verdict import verdict_of
 
 VERSION = 1
@@ -64,11 +64,14 @@ def render_json(content: Content, put: Callable[[str], object]) -> None:
         write(f'"destinations": {_line([asdict(one) for one in source.figures.destinations])},\n')
     steps = [step.to_json() for step in verdict_of(content).steps]
     write(f'"next_steps": {_block(steps)},\n')
+    if content.omitted:
+        write(f'"transfers_omitted": {content.omitted},\n')
     write('"transfers": [')
+    most = MOST_PLANNED if content.omitted else None
     if source.groups is not None:
-        _write_groups(source.groups(), write)
+        _write_groups(_first(source.groups(), most), write)
     else:
-        _write_transfers(source.transfers(), write)
+        _write_transfers(islice(source.transfers(), most), write)
     end = {"entries": content.audit.entries, "head": content.audit.head}
     write(f'],\n"audit": {_line(end)}\n}}\n')
 
@@ -109,6 +112,20 @@ def _write_groups(groups: Iterable[TransferGroup], write: Callable[[str], object
         write(separator + ",\n".join([line % each for each in rows]))
         separator = ",\n"
     write("\n")
+
+
+def _first(groups: Iterable[TransferGroup], most: int | None) -> Iterator[TransferGroup]:
+    """Yield groups up to `most` rows; None: all."""
+    left = most
+    for record, identities in groups:
+        if left is None:
+            yield TransferGroup(record, identities)
+        elif left:
+            listed = identities[:left]
+            left -= len(listed)
+            yield TransferGroup(record, listed)
+        else:
+            return
 
 
 def _need_no_escapes(text: str) -> bool:
