@@ -14,7 +14,7 @@ from tests.foreign.receiver import Receiver
 from tests.foreign.script import MUTE, Step
 from tests.foreign.wire import WebResponse
 
-KEY = b"canary-webhook-key-91c2"
+KEY = b"canary-webhook-key-91c2f"
 HOOK_SECRET = "whsec_" + base64.b64encode(KEY).decode()
 
 
