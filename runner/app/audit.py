@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from runner.app.run_record import report_root_of
 from runner.console.results.audit_result import (
@@ -19,16 +19,20 @@ from runner.console.results.audit_result import (
 from runner.core.errors import UsageError
 from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
+from runner.core.number_text import counted
 from runner.core.records.audit_chain import GENESIS
-from runner.core.records.run_record import AuditEntry, ReportSource
+from runner.core.records.chained_record import ChainedRuns, record_fault
+from runner.core.records.run_record import AuditEntry, RunRecord
 from runner.journals import journal_at
 from runner.manifest.regular_file import open_regular
-from runner.ports.history import ChainPosition, History
+from runner.ports.history import LATEST, ChainPosition, History
 from runner.report.audit_log import CHAIN, audit_lines
 from runner.report.audit_verification import AuditVerdict, verify_audit
+from runner.report.report_check import Segment, report_fault
 
 AUDIT_NAME = "audit.jsonl"
 REPORT_NAME = "report.json"
+PAGE_NAME = "report.html"
 JOURNAL = "the whole journal"
 
 LONGEST_LINE = 1 << 26
@@ -56,20 +60,25 @@ def verify_file(path: Path) -> AuditResult:
         beside = path.with_name(AUDIT_NAME)
         right = f"the log beside it is {beside}" if beside.is_file() else f"name an {AUDIT_NAME}"
         raise UsageError(f"{path} is not an audit log; {right}")
-    end, note = _read_end(path.with_name(REPORT_NAME))
+    report, segment = path.with_name(REPORT_NAME), Segment()
+    end, note = _read_end(report)
     try:
         # Bytes that are not UTF-8 become characters that break the hash.
         with TextIOWrapper(
             open_regular(path), encoding="utf-8", errors="replace", newline="\n"
         ) as file:
-            verdict = verify_audit(_lines(file), head=end.head, entries=end.entries)
+            lines = _noted_lines(_lines(file), segment)
+            verdict = verify_audit(lines, head=end.head, entries=end.entries)
     except OSError as error:
         raise _unreadable(path, error) from error
     if None not in {end.run, verdict.run} and verdict.run != end.run:
         fault = f"it is of run {verdict.run}, but the report beside it is of run {end.run}"
         return AuditResult(str(path), verdict.entries, verdict.head, fault)
+    against = end.fault
+    if against is None and verdict.ok and end.document is not None:
+        against = _of_report(report, report_fault(end.document, segment, None))
     proves = FILE_PROVES if end.head is not None else FILE_ALONE_PROVES
-    return replace(_audited(str(path), verdict, note, end.fault), proves=proves)
+    return replace(_audited(str(path), verdict, note, against), proves=proves)
 
 
 def _begins_as_log(path: Path) -> bool:
@@ -84,6 +93,14 @@ def _begins_as_log(path: Path) -> bool:
 
 def _unreadable(path: Path, error: OSError) -> UsageError:
     return UsageError(f"{path} cannot be read ({error.strerror}); name an {AUDIT_NAME}, or a run")
+
+
+def _noted_lines(lines: Iterable[str], segment: Segment) -> Iterator[str]:
+    """Yield a file's lines; the segment takes up the event of each."""
+    for line in lines:
+        _, _, entry = line.partition('"entry":')
+        segment.note(entry.rstrip("\n").removesuffix("}"))
+        yield line
 
 
 def _lines(file: TextIOWrapper) -> Iterator[str]:
@@ -113,23 +130,85 @@ def folder_of_run(journal: JournalLocation, run_id: str, report_dir: Path | None
 
 
 def verify_run(journal: JournalLocation, run_id: str, report_dir: Path | None) -> list[AuditResult]:
-    """Verify a run's segment in the journal, and then the journal's whole chain.
+    """Verify a run's segment in the journal and its report, and then the journal's whole chain.
 
-    The segment's end is checked against the run's report, where there is one. Raises `UsageError`
-    for an unknown run, `StorageError` if the journal cannot be read.
+    The records of all runs are compared with those that the chain has. Raises `UsageError` for an unknown
+    run, `StorageError` if the journal cannot be read.
     """
     with journal_at(journal).open_history() as history:
-        seen = history.run(run_id)
-        source = history.report_source(seen.no)
-        root = report_dir or report_root_of(seen.record)
-        report = root / seen.record.batch / seen.record.id / REPORT_NAME
-        end, note = _read_end(report)
-        verdict = verify_audit(audit_lines(source), head=end.head, entries=end.entries)
-        segment = _audited(f"run {seen.record.id} in {journal}", verdict, note, end.fault)
-        whole = verify_audit(_whole_chain(history, source))
+        chained, stored = ChainedRuns(), history.stored_runs()
+        lines = audit_lines(run_id, GENESIS, _noted(history.chain(), chained.note))
+        whole = verify_audit(lines)
+        faults = dict(chained.faults(stored)) if whole.ok else {}
+        if run_id in faults and run_id not in {run.id for run in stored}:
+            segment = AuditResult(
+                f"run {run_id} in {journal}", 0, None, _distrusted(faults[run_id])
+            )
+        else:
+            run_id, segment = _verify_segment(journal, history, run_id, report_dir)
         fault = None if not whole.ok else _misplaced(history.heads_before_runs())
-        of_journal = _audited(f"{JOURNAL} {journal}", whole, None, fault)
+        others = [f"the record of run {run}: {why}" for run, why in faults.items() if run != run_id]
+        of_journal = _audited(
+            f"{JOURNAL} {journal}", whole, None, fault or next(iter(others), None)
+        )
+        if len(others) > 1 and fault is None:
+            note = f"the records of {counted(len(others), 'run')} are not those of the chain"
+            of_journal = replace(of_journal, note=note)
         return [segment, replace(of_journal, proves=JOURNAL_PROVES)]
+
+
+def _verify_segment(
+    journal: JournalLocation, history: History, run_id: str, report_dir: Path | None
+) -> tuple[str, AuditResult]:
+    """Verify a run's events, its record and its report; return the run's id too."""
+    number = history.run_number(run_id)
+    runs = history.stored_runs()
+    stored = next(run for run in runs if run.id == run_id or (run_id == LATEST and run is runs[-1]))
+    position = next(each for each in history.heads_before_runs() if each.run == stored.id)
+    segment = Segment()
+    entries = _noted(history.chain(number), segment.note)
+    lines = audit_lines(stored.id, position.recorded, entries)
+    record = record_fault(stored)
+    if record is None:
+        root = report_dir or report_root_of(RunRecord.from_json(json.loads(stored.record)))
+        report = root / stored.batch / stored.id / REPORT_NAME
+        end, note = _read_end(report)
+    else:
+        end, note = _ExpectedEnd(), None
+    verdict = verify_audit(lines, head=end.head, entries=end.entries)
+    fault = end.fault if record is None else _distrusted(record)
+    if fault is None and verdict.ok and end.document is not None:
+        transfers = history.report_source(number).transfers()
+        fault = _of_report(report, report_fault(end.document, segment, transfers))
+        fault = fault or _of_page(report.with_name(PAGE_NAME), verdict.head)
+    return stored.id, _audited(f"run {stored.id} in {journal}", verdict, note, fault)
+
+
+def _noted(entries: Iterable[AuditEntry], note: Callable[[str], None]) -> Iterator[AuditEntry]:
+    """Yield entries, each shown to `note` before."""
+    for entry in entries:
+        note(entry.body)
+        yield entry
+
+
+def _distrusted(fault: str) -> str:
+    return f"its record: {fault}. No report of this run can be trusted"
+
+
+def _of_report(report: Path, fault: str | None) -> str | None:
+    return None if fault is None else f"{report}: {fault}"
+
+
+def _of_page(page: Path, head: str | None) -> str | None:
+    """Return what is wrong with a report's page, which shows where the chain ends; None: nothing."""
+    try:
+        with open_regular(page) as file:
+            text = file.read(LARGEST_REPORT)
+    except OSError:  # there is no page, or it is not to be read by this account
+        return None
+    if head is None or head.encode() in text:
+        return None
+    return f"{page} does not show the end of this chain: it is not the page of this run as it ended"
 
 
 @frozen
@@ -140,6 +219,7 @@ class _ExpectedEnd:
     entries: int | None = None
     head: str | None = None
     fault: str | None = None
+    document: Mapping[str, Any] | None = None  # the whole report
 
 
 def _read_end(report: Path) -> tuple[_ExpectedEnd, str | None]:
@@ -149,7 +229,10 @@ def _read_end(report: Path) -> tuple[_ExpectedEnd, str | None]:
             document = json.loads(file.read(LARGEST_REPORT))
         audit = document["audit"]
         return _ExpectedEnd(
-            str(document["run"]["id"]), int(audit["entries"]), str(audit["head"])
+            str(document["run"]["id"]),
+            int(audit["entries"]),
+            str(audit["head"]),
+            document=document,
         ), None
     except FileNotFoundError:
         note = f"there is no {report} with the expected end: a missing end would not be noticed"
@@ -157,15 +240,6 @@ def _read_end(report: Path) -> tuple[_ExpectedEnd, str | None]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         fault = f"{report} does not name the expected end of the chain ({type(error).__name__})"
         return _ExpectedEnd(fault=fault), None
-
-
-def _whole_chain(history: History, source: ReportSource) -> Iterator[str]:
-    def entries() -> Iterator[AuditEntry]:
-        return history.chain()
-
-    return audit_lines(
-        ReportSource(source.run, source.transfers, audit=entries, audit_previous=GENESIS)
-    )
 
 
 def _misplaced(runs: Iterable[ChainPosition]) -> str | None:

@@ -189,6 +189,7 @@ def _line(run: JournalledRun, holder: Holder | None) -> RunStatus:
         explanation=record.explanation,
         environment=record.environment,
         report=f"{RunArguments.of(record).report_dir}/{record.batch}/{record.id}",
+        record_fault=run.record_fault,
     )
 
 

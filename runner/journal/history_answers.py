@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from runner.core.errors import StorageError
+from runner.core.records.chained_record import StoredRun, record_fault, whole_body
 from runner.core.records.run_record import RunRecord
 from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.doubt_evidence import Baseline, SendClocks
@@ -34,7 +36,7 @@ ELSEWHERE = ", ".join(
 
 
 def counted_run(
-    no: int, record: RunRecord, rows: Iterable[Sequence[Any]], *, finished: bool
+    no: int, stored: StoredRun, rows: Iterable[Sequence[Any]], *, finished: bool
 ) -> JournalledRun:
     """Count a run's rows: (action, own state, claimed state, `ELSEWHERE`, number) of each group."""
     counts: Counter[Outcome] = Counter()
@@ -44,7 +46,25 @@ def counted_run(
         counts[_outcome_of(Action(action), own, claimed, is_there=is_there)] += number
         under_way += number if (own or claimed) in UNDER_WAY else 0
         not_selected += number if action == Action.NOT_SELECTED else 0
-    return JournalledRun(no, record, finished, counts, under_way, not_selected)
+    record = RunRecord.from_json(json.loads(stored.record))
+    fault = record_fault(stored)
+    return JournalledRun(no, record, finished, counts, under_way, not_selected, fault)
+
+
+def stored_run(row: Sequence[Any]) -> StoredRun:
+    """Return a run of the table: its columns; hash before, body and hash of its first event, and of its last."""
+    return StoredRun._make((*row[:6], whole_body(*row[6:9]), whole_body(*row[9:])))
+
+
+def checked_record(stored: StoredRun, address: str) -> RunRecord:
+    """Return a run's record for a report. Raises `StorageError` for one that the chain does not have."""
+    if (fault := record_fault(stored)) is not None:
+        raise StorageError(
+            f"the record of run {stored.id} in the journal {address} was changed: {fault}. A report of it"
+            " cannot be trusted, so none is made. Restore the journal from a copy; runner audit verify"
+            f" {stored.id} says what else was changed"
+        )
+    return RunRecord.from_json(json.loads(stored.record))
 
 
 def _outcome_of(action: Action, own: str | None, claimed: str | None, *, is_there: bool) -> Outcome:

@@ -9,6 +9,7 @@ from runner.core.control import CommandName
 from runner.core.frozen import frozen
 from runner.core.pacing.batch_so_far import EarlierRuns
 from runner.core.pacing.pace_left import PaceLeft
+from runner.core.records.chained_record import StoredRun
 from runner.core.records.run_record import AuditEntry, ReportSource, RunRecord
 from runner.core.records.undelivered import Undelivered
 from runner.core.transfer.outcome import Outcome
@@ -34,6 +35,7 @@ class JournalledRun:
     counts: Mapping[Outcome, int]  # what is under way counts as in doubt
     under_way: int
     not_selected: int
+    record_fault: str | None = None  # how the record differs from the one in the chain
 
 
 @frozen
@@ -168,8 +170,12 @@ class History(ClaimSource, EventSource, Protocol):
     def report_source(self, run: int, explanation: str | None = None) -> ReportSource:
         """Return what a run's report is rendered from, streaming.
 
-        `explanation` is why an unfinished run ended: the reason of transfers that were not begun.
+        `explanation` is why an unfinished run ended: the reason of transfers that were not begun. Raises
+        `StorageError` where the run's record is not the one that the chain has.
         """
+
+    def stored_runs(self) -> Sequence[StoredRun]:
+        """Return every run with its record as the journal's table has it, oldest first."""
 
     # Transfers
 
@@ -249,8 +255,8 @@ class History(ClaimSource, EventSource, Protocol):
     def last_event(self) -> tuple[int, str]:
         """Return number and hash of the chain's last event; (0, genesis): there is none."""
 
-    def chain(self) -> Iterator[AuditEntry]:
-        """Yield every event of the journal, oldest first."""
+    def chain(self, run: int | None = None) -> Iterator[AuditEntry]:
+        """Yield every event of the journal, or of the run with this number, oldest first."""
 
     def heads_before_runs(self) -> Sequence[ChainPosition]:
         """Return where each run begins in the chain, oldest first."""

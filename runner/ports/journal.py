@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 from runner.core.frozen import frozen
 from runner.core.pacing.pace_left import HELD_OFF, SLOWED_DOWN
+from runner.core.records.chained_record import RUN_ENDED
 from runner.core.transfer.doubt_evidence import Baseline, SendClocks
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event, State
@@ -63,7 +64,7 @@ class Note:
 
     SESSION_OPENED: ClassVar = "session opened"
     SESSION_CLOSED: ClassVar = "session closed"
-    RUN_ENDED: ClassVar = "run ended"
+    RUN_ENDED: ClassVar = RUN_ENDED
     ASKED_TO_WAIT: ClassVar = "waiting: the gateway asked for it"
     CIRCUIT_OPEN: ClassVar = "open circuit: the gateway answers nothing; only probes are sent"
     LOOK_UPS_HELD: ClassVar = "open circuit: look-ups are not answered; transfers wait"

@@ -73,7 +73,7 @@ class JournalStore(EventSource, Protocol):
         manifest: ManifestExcerpt | None = None,
         **fields: Any,
     ) -> None:
-        """Store that a run begins, its manifest's excerpt, and `fields` in its first event."""
+        """Store that a run begins, its manifest's excerpt, and the record and `fields` in its first event."""
 
     def recover(self, *, at: float) -> int:
         """Put in doubt what a run that died left under way; return how many there were."""
@@ -97,7 +97,7 @@ class JournalStore(EventSource, Protocol):
         """
 
     def finish_run(self, record: Mapping[str, Any], figures: Mapping[str, Any], at: float) -> None:
-        """Store how the run ended."""
+        """Store how the run ended, in its last event too."""
 
     def seal(self) -> None:
         """Store what the transfers are now, so that damage shows when the journal is opened."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from runner.core.records.run_record import AuditEntry, ReportSource
 from runner.report.model import AuditEnd
@@ -17,25 +17,24 @@ def write_audit(source: ReportSource, write: Callable[[str], object]) -> AuditEn
     if source.audit is None:
         return AuditEnd(0, None)
     entries, head = 0, source.audit_previous
-    write(_first_line(source))
+    write(_first_line(source.run.id, source.audit_previous))
     for entry in source.audit():
         write(_line(entry))
         entries, head = entries + 1, entry.hash
     return AuditEnd(entries, head)
 
 
-def audit_lines(source: ReportSource) -> Iterator[str]:
+def audit_lines(run: str, previous: str, entries: Iterable[AuditEntry]) -> Iterator[str]:
     """Yield a first line with chain, run and previous hash, then a line for each entry.
 
     Bodies are written verbatim, because their hash covers their text.
     """
-    yield _first_line(source)
-    if source.audit is not None:
-        yield from map(_line, source.audit())
+    yield _first_line(run, previous)
+    yield from map(_line, entries)
 
 
-def _first_line(source: ReportSource) -> str:
-    first = {"chain": CHAIN, "run": source.run.id, "previous": source.audit_previous}
+def _first_line(run: str, previous: str) -> str:
+    first = {"chain": CHAIN, "run": run, "previous": previous}
     return json.dumps(first, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 

@@ -62,12 +62,12 @@ def verify(
             raise UsageError("--required counts signatures: name who may sign with --signers FILE")
         if names_file(target):
             audited = [verify_file(Path(target))]
-            folder = Path(target) if Path(target).is_dir() else Path(target).parent
+            folder: Path | None = Path(target) if Path(target).is_dir() else Path(target).parent
         else:
             found = find_journal(where)
             audited = verify_run(found, target, report_dir)
-            folder = folder_of_run(found, target, report_dir).folder
-        if signers is not None:
+            folder = folder_of_run(found, target, report_dir).folder if signers else None
+        if signers is not None and folder is not None:
             from runner.app.audit_signature import verify_signatures
 
             audited.append(verify_signatures(audited[0], folder, signers, required or 1))

@@ -72,6 +72,7 @@ class RunStatus:
     journal: str | None = None  # its own, where several are shown together
     doubts: Sequence[DoubtStatus] = ()
     more_doubts: int = 0  # that were not read
+    record_fault: str | None = None  # how its record differs from the one in the audit chain
     undelivered: Sequence[Undelivered] = ()  # what receivers of callbacks were not told
 
 
@@ -156,6 +157,9 @@ def _run_lines(run: RunStatus, paint: Paint) -> Iterator[str]:
     ended = f", finished {run.finished_at}" if run.finished_at else ""
     holder = f", by {visible(run.holder)}" if run.holder else ""
     yield f"  {paint.faint(f'started {run.started_at}{ended}{holder}')}"
+    if run.record_fault is not None:
+        changed = f"its record was changed, and this cannot be trusted: {redact(run.record_fault)}"
+        yield f"  {paint.red(shorten(changed, HOLD_LIMIT))}"
     yield f"  {', '.join(_figures(run)) or 'no transfers'}"
     if run.explanation:
         yield f"  {shorten(redact(run.explanation), REASON_LIMIT)}"
@@ -229,6 +233,7 @@ def _run(run: RunStatus) -> dict[str, Any]:
         **undelivered_to_json(run.undelivered),
         "report": run.report,
         "duration_s": _duration_s(run),
+        "record_fault": None if run.record_fault is None else redact(run.record_fault),
     }
 
 

@@ -8,9 +8,27 @@ from runner.journal.history_answers import ELSEWHERE
 from runner.journal.sql_lists import IN_HELD, IN_SENDS
 
 META = "SELECT name, value FROM runner.meta WHERE lane = %(lane)s"
+# A run as its table has it, and the first and last of its events, each behind the hash before it.
+_BEFORE = (
+    "coalesce((SELECT b.hash FROM runner.events b WHERE b.lane = u.lane AND b.seq = {}.seq - 1),"
+    " %(genesis)s)"
+)
+_STORED = (
+    "u.id, u.batch, u.started_at, u.finished_at, u.record, u.figures,"
+    f" {_BEFORE.format('f')}, f.body, f.hash, {_BEFORE.format('l')}, l.body, l.hash"
+)
+_EVENT = (
+    "LEFT JOIN LATERAL (SELECT e.seq, e.body, e.hash FROM runner.events e WHERE e.lane = u.lane"
+    " AND e.run = u.no ORDER BY e.seq {} LIMIT 1) {} ON true"
+)
+_FROM_STORED = f"FROM runner.runs u {_EVENT.format('ASC', 'f')} {_EVENT.format('DESC', 'l')}"
 RUNS = (
-    "SELECT no, record, finished_at IS NOT NULL FROM runner.runs WHERE lane = %(lane)s"
-    " AND (%(id)s::text IS NULL OR id = %(id)s::text) ORDER BY no DESC LIMIT %(limit)s"
+    f"SELECT u.no, u.finished_at IS NOT NULL, {_STORED} {_FROM_STORED} WHERE u.lane = %(lane)s"
+    " AND (%(id)s::text IS NULL OR u.id = %(id)s::text) ORDER BY u.no DESC LIMIT %(limit)s"
+)
+RUN_NUMBER = (
+    "SELECT no FROM runner.runs WHERE lane = %(lane)s"
+    " AND (%(id)s::text IS NULL OR id = %(id)s::text) ORDER BY no DESC LIMIT 1"
 )
 # `OFFSET 0` keeps each look-up one by its index: without statistics (a plan of a moment ago) the
 # database would compare each row with every transfer.
@@ -180,7 +198,7 @@ HEADS = (
     " - 1), %(genesis)s) FROM runner.runs u WHERE u.lane = %(lane)s ORDER BY u.no"
 )
 REPORT = (
-    "SELECT u.record, u.figures, u.previous, m.excerpt FROM runner.runs u"
+    f"SELECT u.previous, m.excerpt, {_STORED} {_FROM_STORED}"
     " LEFT JOIN runner.manifests m ON m.lane = u.lane"
     "  AND m.sha256 = u.record::json->>'manifest_sha256'"
     " WHERE u.lane = %(lane)s AND u.no = %(run)s"

@@ -17,8 +17,9 @@ from runner.core.pacing.batch_so_far import EarlierRuns
 from runner.core.pacing.pace_left import EVENTS as PACE_EVENTS
 from runner.core.pacing.pace_left import LATEST_EVENTS, PaceLeft, pace_left
 from runner.core.records.audit_chain import GENESIS
+from runner.core.records.chained_record import StoredRun
 from runner.core.records.row_codec import PLANNED_ROW
-from runner.core.records.run_record import NOT_KEPT, AuditEntry, ReportSource, RunRecord
+from runner.core.records.run_record import NOT_KEPT, AuditEntry, ReportSource
 from runner.core.records.undelivered import Undelivered
 from runner.core.transfer.canonical_form import canonical_interaction, same_destination
 from runner.core.transfer.plan_decision import Claim
@@ -29,11 +30,13 @@ from runner.journal.earlier_runs import EVENTS, earlier_runs
 from runner.journal.history_answers import (
     MOST_NAMED,
     RUNS_COMPARED,
+    checked_record,
     counted_run,
     held_transfer,
     intent_of,
     keys_in_doubt,
     nearest_run,
+    stored_run,
 )
 from runner.journal.postgres import history_sql as sql
 from runner.journal.postgres.connection import JournalUrl, ask, connect
@@ -117,7 +120,7 @@ class Reader:
 
     def run_number(self, run_id: str) -> int:
         """Return a run's number, without its counts; `latest` is the newest. Raises `UsageError`."""
-        found = self._rows(sql.RUNS, id=None if run_id == LATEST else run_id, limit=1)
+        found = self._rows(sql.RUN_NUMBER, id=None if run_id == LATEST else run_id)
         if not found:
             raise self._unknown(run_id)
         return int(found[0][0])
@@ -128,7 +131,7 @@ class Reader:
         A run of another journal is known by its id alone, which begins with the time it began.
         """
         ((run_id, newest),) = self._rows(sql.NEWEST, run=run)
-        here = bool(self._rows(sql.RUNS, id=other, limit=1))
+        here = bool(self._rows(sql.RUN_NUMBER, id=other))
         return bool(newest) and (here or other <= run_id)
 
     def report_source(self, run: int, explanation: str | None = None) -> ReportSource:
@@ -136,9 +139,10 @@ class Reader:
 
         `explanation` is why an unfinished run ended: the reason of transfers that were not begun.
         """
-        ((record, figures, previous, excerpt),) = self._rows(sql.REPORT, run=run)
+        ((previous, excerpt, *row),) = self._rows(sql.REPORT, run=run, genesis=GENESIS)
         with reading(self._url):
-            run_record = RunRecord.from_json(json.loads(record))
+            stored = stored_run(row)
+            run_record, figures = checked_record(stored, str(self._url)), stored.figures
             ended = read_figures(json.loads(figures)) if figures else NOT_KEPT
             kept = None if excerpt is None else json.loads(excerpt)
             manifest = (
@@ -345,9 +349,15 @@ class Reader:
         with reading(self._url):
             return provenance_of(self._meta())
 
-    def chain(self) -> Iterator[AuditEntry]:
-        """Yield every event of the lane, oldest first."""
-        return audit(self._url, self._lane)
+    def stored_runs(self) -> list[StoredRun]:
+        """Return every run with its record as the lane's table has it, oldest first."""
+        rows = self._rows(sql.RUNS, id=None, limit=None, genesis=GENESIS)
+        with reading(self._url):
+            return [stored_run(row) for _, _, *row in reversed(rows)]
+
+    def chain(self, run: int | None = None) -> Iterator[AuditEntry]:
+        """Yield every event of the lane, or of one run, oldest first."""
+        return audit(self._url, self._lane, run)
 
     def heads_before_runs(self) -> list[ChainPosition]:
         """Return where each run begins in the chain, oldest first."""
@@ -359,12 +369,13 @@ class Reader:
     def _runs(self, run_id: str | None, limit: int) -> list[JournalledRun]:
         with reading(self._url):
             return [
-                self._seen(no, RunRecord.from_json(json.loads(record)), finished=bool(finished))
-                for no, record, finished in self._rows(sql.RUNS, id=run_id, limit=limit)
+                counted_run(
+                    no, stored_run(row), self._rows(sql.COUNTS, run=no), finished=bool(finished)
+                )
+                for no, finished, *row in self._rows(
+                    sql.RUNS, id=run_id, limit=limit, genesis=GENESIS
+                )
             ]
-
-    def _seen(self, no: int, record: RunRecord, *, finished: bool) -> JournalledRun:
-        return counted_run(no, record, self._rows(sql.COUNTS, run=no), finished=finished)
 
     def _unknown(self, run_id: str) -> UsageError:
         return UsageError(f"no run {run_id} in {self._url}; {self._nearest_run(run_id)}")

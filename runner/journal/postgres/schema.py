@@ -98,7 +98,7 @@ CREATE TABLE runner.runs(
   id text NOT NULL,
   batch text NOT NULL,
   started_at text NOT NULL,
-  record text NOT NULL,                -- JSON: core.records.run_record; complete when finished
+  record text NOT NULL,                -- JSON: core.records.run_record; complete when finished; the chain has it too
   figures text,                        -- JSON: core.records.run_record, once finished
   previous text NOT NULL,              -- the chain's hash before the run
   finished_at text,

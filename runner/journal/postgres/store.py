@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from runner.core.errors import StorageError
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.records.audit_chain import canonical, link
+from runner.core.records.chained_record import RUN_BEGUN, begun_fields, ended_fields
 from runner.core.records.row_codec import ROW, write_ladder
 from runner.core.transfer.plan_decision import Decision
 from runner.core.transfer.reasons import WORDS, Code
@@ -152,7 +153,7 @@ class Store:
         manifest: ManifestExcerpt | None = None,
         **fields: Any,
     ) -> None:
-        """Store that a run begins, its manifest's excerpt, and `fields` in its first event."""
+        """Store that a run begins, its manifest's excerpt, and the record and `fields` in its first event."""
         with translated(self._session.url):
             ((run_no,),) = self._ask(_NEXT_RUN)
         values = {
@@ -168,7 +169,7 @@ class Store:
             self._do(connection, _BEGIN_RUN, values)
 
         self.run_no, self.run_id = int(run_no), run_id
-        self._commit([Note("run begun", at, {"batch": record["batch"], **fields})], write)
+        self._commit([Note(RUN_BEGUN, at, {**begun_fields(record), **fields})], write)
 
     def has_event(self, seq: int, head: str) -> bool:
         """Return whether the chain's event `seq` has the hash `head`."""
@@ -272,7 +273,7 @@ class Store:
         return JournalWriter(self, history)
 
     def finish_run(self, record: Mapping[str, Any], figures: Mapping[str, Any], at: float) -> None:
-        """Store how the run ended."""
+        """Store how the run ended, in its last event too."""
         values = {
             "record": canonical(record), "figures": canonical(figures), "no": self.run_no,
             "finished_at": record["finished_at"],
@@ -282,7 +283,7 @@ class Store:
             self._do(connection, _FINISH_RUN, values)
             self._with_run_end(connection, record)
 
-        self._commit([Note(Note.RUN_ENDED, at, {"outcome": record["outcome"]})], write)
+        self._commit([Note(Note.RUN_ENDED, at, ended_fields(record, figures))], write)
 
     def seal(self) -> None:
         """Leave it to the server, whose pages have checksums, to notice damage."""

@@ -36,6 +36,15 @@ def refuse_imported(meta: Mapping[str, str], path: Path) -> None:
         )
 
 
+def refuse_other_format(meta: Mapping[str, str], path: Path) -> None:
+    """Raise `StorageError` for a file that another version of the program wrote."""
+    if meta.get("format") != str(FORMAT):
+        raise StorageError(
+            f"the journal {path} is of format {meta.get('format')}, this program writes {FORMAT};"
+            " use the version of the program that wrote it"
+        )
+
+
 def read_waived(meta: Mapping[str, str]) -> frozenset[str]:
     """Return the heads of other histories that a run with --new-history did without."""
     return frozenset(json.loads(meta.get(WAIVED, "[]")))
@@ -49,11 +58,7 @@ def claim(connection: sqlite3.Connection, path: Path, origin: str) -> None:
     """
     meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
     refuse_imported(meta, path)
-    if meta.get("format") != str(FORMAT):
-        raise StorageError(
-            f"the journal {path} is of format {meta.get('format')}, this program writes {FORMAT};"
-            " use the version of the program that wrote it"
-        )
+    refuse_other_format(meta, path)
     if meta.get("origin") == origin:
         return
     if connection.execute("SELECT 1 FROM transfers LIMIT 1").fetchone() is not None:

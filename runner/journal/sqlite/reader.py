@@ -14,8 +14,9 @@ from runner.core.pacing.batch_so_far import EarlierRuns
 from runner.core.pacing.pace_left import EVENTS as PACE_EVENTS
 from runner.core.pacing.pace_left import LATEST_EVENTS, PaceLeft, pace_left
 from runner.core.records.audit_chain import GENESIS
+from runner.core.records.chained_record import StoredRun
 from runner.core.records.row_codec import PLANNED_ROW
-from runner.core.records.run_record import NOT_KEPT, AuditEntry, ReportSource, RunRecord
+from runner.core.records.run_record import NOT_KEPT, AuditEntry, ReportSource
 from runner.core.records.undelivered import Undelivered
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.plan_decision import Claim
@@ -26,15 +27,17 @@ from runner.journal.history_answers import (
     ELSEWHERE,
     MOST_NAMED,
     RUNS_COMPARED,
+    checked_record,
     counted_run,
     held_transfer,
     intent_of,
     keys_in_doubt,
     nearest_run,
+    stored_run,
 )
 from runner.journal.sql_lists import IN_HELD, IN_SENDS
 from runner.journal.sqlite.connection import connect, has_table, lacking_columns, reading
-from runner.journal.sqlite.format_check import read_waived, refuse_imported
+from runner.journal.sqlite.format_check import read_waived, refuse_imported, refuse_other_format
 from runner.journal.sqlite.interaction_history import claims_of
 from runner.journal.sqlite.manifest_store import read_manifest
 from runner.journal.sqlite.report_query import (
@@ -62,7 +65,21 @@ T = TypeVar("T")
 
 _SIZE = len(PLANNED_ROW.fields)
 
-_RUNS = "SELECT no, record, finished_at IS NOT NULL FROM runs {where} ORDER BY no DESC LIMIT ?"
+# A run as its table has it, and the first and last of its events, each behind the hash before it.
+_STORED = (
+    "r.id, r.batch, r.started_at, r.finished_at, r.record, r.figures,"
+    " coalesce((SELECT hash FROM events WHERE seq = f.seq - 1), ?1), f.body, f.hash,"
+    " coalesce((SELECT hash FROM events WHERE seq = l.seq - 1), ?1), l.body, l.hash"
+)
+_FROM_STORED = (
+    "FROM runs r LEFT JOIN events f ON f.seq = (SELECT min(seq) FROM events WHERE run = r.no)"
+    " LEFT JOIN events l ON l.seq = (SELECT max(seq) FROM events WHERE run = r.no)"
+)
+_RUNS = (
+    f"SELECT r.no, r.finished_at IS NOT NULL, {_STORED} {_FROM_STORED}"
+    " {where} ORDER BY r.no DESC LIMIT ?2"
+)
+_REPORT = f"SELECT r.previous, {_STORED} {_FROM_STORED} WHERE r.no = ?2"
 _COUNTS = (
     f"SELECT r.action, t.state, c.state, {ELSEWHERE}, count(*) FROM rows r"  # noqa: S608 - of constants
     " LEFT JOIN transfers t ON t.run = r.run AND t.n = r.n"
@@ -181,6 +198,7 @@ class Reader:
             if missing := {"lineage", "environment", "origin"} - self._meta().keys():
                 raise KeyError(*missing)
         refuse_imported(self._meta(), self.path)
+        refuse_other_format(self._meta(), self.path)
 
     def runs(self, limit: int) -> list[JournalledRun]:
         """Return the newest runs, newest first."""
@@ -188,7 +206,7 @@ class Reader:
 
     def run(self, run_id: str) -> JournalledRun:
         """Return one run; `latest` is the newest. Raises `UsageError` naming the nearest."""
-        found = self._runs("", 1) if run_id == LATEST else self._runs("WHERE id = ?", run_id, 1)
+        found = self._runs("", 1) if run_id == LATEST else self._runs("WHERE r.id = ?3", 1, run_id)
         if not found:
             raise self._unknown(run_id)
         return found[0]
@@ -196,7 +214,7 @@ class Reader:
     def run_number(self, run_id: str) -> int:
         """Return a run's number, without its counts; `latest` is the newest. Raises `UsageError`."""
         where, known = ("", ()) if run_id == LATEST else ("WHERE id = ?", (run_id,))
-        found = self._rows(_RUNS.format(where=where), *known, 1)
+        found = self._rows(f"SELECT no FROM runs {where} ORDER BY no DESC LIMIT 1", *known)  # noqa: S608
         if not found:
             raise self._unknown(run_id)
         return int(found[0][0])
@@ -324,9 +342,15 @@ class Reader:
         )
         return [ChainPosition(*row) for row in rows]
 
-    def chain(self) -> Iterator[AuditEntry]:
-        """Yield every event of the journal, oldest first."""
-        return audit(self.path)
+    def stored_runs(self) -> list[StoredRun]:
+        """Return every run with its record as the journal's table has it, oldest first."""
+        with reading(self.path):
+            rows = self._rows(_RUNS.format(where=""), GENESIS, -1)
+            return [stored_run(row) for _, _, *row in reversed(rows)]
+
+    def chain(self, run: int | None = None) -> Iterator[AuditEntry]:
+        """Yield every event of the journal, or of one run, oldest first."""
+        return audit(self.path, run)
 
     def pending(
         self,
@@ -451,10 +475,9 @@ class Reader:
         `explanation` is why an unfinished run ended: the reason of transfers that were not begun.
         """
         with self._one_at_a_time, reading(self.path):
-            record, figures, previous = self._connection.execute(
-                "SELECT record, figures, previous FROM runs WHERE no = ?", [run]
-            ).fetchone()
-            run_record = RunRecord.from_json(json.loads(record))
+            previous, *row = self._connection.execute(_REPORT, [GENESIS, run]).fetchone()
+            stored = stored_run(row)
+            run_record, figures = checked_record(stored, str(self.path)), stored.figures
             manifest = read_manifest(self._connection, run_record.manifest_sha256)
             ended = read_figures(json.loads(figures)) if figures else NOT_KEPT
             decisions, gates = (
@@ -482,12 +505,11 @@ class Reader:
     def _runs(self, where: str, *parameters: object) -> list[JournalledRun]:
         with reading(self.path):
             return [
-                self._seen(no, RunRecord.from_json(json.loads(record)), finished=bool(finished))
-                for no, record, finished in self._rows(_RUNS.format(where=where), *parameters)
+                counted_run(no, stored_run(row), self._rows(_COUNTS, no), finished=bool(finished))
+                for no, finished, *row in self._rows(
+                    _RUNS.format(where=where), GENESIS, *parameters
+                )
             ]
-
-    def _seen(self, no: int, record: RunRecord, *, finished: bool) -> JournalledRun:
-        return counted_run(no, record, self._rows(_COUNTS, no), finished=finished)
 
     def _unknown(self, run_id: str) -> UsageError:
         return UsageError(f"no run {run_id} in {self.path}; {self._nearest_run(run_id)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runner.journal.sql_lists import IN_HELD
 
-FORMAT = 1
+FORMAT = 2
 
 ADDED = (
     ("deliveries", "correlation_id", "TEXT"),
@@ -41,7 +41,7 @@ CREATE TABLE runs(
   id TEXT NOT NULL UNIQUE,
   batch TEXT NOT NULL,
   started_at TEXT NOT NULL,
-  record TEXT NOT NULL,                -- JSON: core.records.run_record; complete when finished
+  record TEXT NOT NULL,                -- JSON: core.records.run_record; complete when finished; the chain has it too
   figures TEXT,                        -- JSON: core.records.run_record, once finished
   previous TEXT NOT NULL,              -- the chain's hash before the run
   finished_at TEXT

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from runner.core.errors import StorageError
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.records.audit_chain import GENESIS, canonical, link
+from runner.core.records.chained_record import RUN_BEGUN, begun_fields, ended_fields
 from runner.core.records.row_codec import ROW, write_ladder
 from runner.core.transfer.plan_decision import Decision
 from runner.core.transfer.reasons import WORDS, Code
@@ -95,7 +96,7 @@ class Store:
         manifest: ManifestExcerpt | None = None,
         **fields: Any,
     ) -> None:
-        """Store that a run begins, its manifest's excerpt, and `fields` in its first event.
+        """Store that a run begins, its manifest's excerpt, and the record and `fields` in its first event.
 
         Its events follow in the chain.
         """
@@ -108,7 +109,7 @@ class Store:
             )
             assert cursor.lastrowid is not None  # noqa: S101 - an INSERT has one
             self.run_no, self.run_id = cursor.lastrowid, run_id
-            self._append([Note("run begun", at, {"batch": record["batch"], **fields})])
+            self._append([Note(RUN_BEGUN, at, {**begun_fields(record), **fields})])
 
         self._transaction(write)
         _sync_folder(self.path.parent)  # the -wal file's name must survive a power cut too
@@ -203,10 +204,10 @@ class Store:
         return JournalWriter(self, history)
 
     def finish_run(self, record: Mapping[str, Any], figures: Mapping[str, Any], at: float) -> None:
-        """Store how the run ended."""
+        """Store how the run ended, in its last event too."""
 
         def write() -> None:
-            self._append([Note(Note.RUN_ENDED, at, {"outcome": record["outcome"]})])
+            self._append([Note(Note.RUN_ENDED, at, ended_fields(record, figures))])
             self._connection.execute(
                 "UPDATE runs SET record = ?, figures = ?, finished_at = ? WHERE no = ?",
                 (canonical(record), canonical(figures), record["finished_at"], self.run_no),

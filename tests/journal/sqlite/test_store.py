@@ -45,7 +45,7 @@ def test_a_new_journal_is_whole_private_and_knows_its_origin(path: Path):
     assert store.is_new
     meta = dict(asked(path, "SELECT name, value FROM meta"))
     assert (meta["format"], meta["environment"], meta["origin"]) == (
-        "1", "production", "wss://gw.example.net:443",
+        "2", "production", "wss://gw.example.net:443",
     )  # fmt: skip
     assert len(meta["lineage"]) == 32
     assert store.lineage_id == meta["lineage"]
@@ -114,7 +114,7 @@ def test_another_format_is_refused(path: Path):
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE meta SET value = '99' WHERE name = 'format'")
     connection.close()
-    with pytest.raises(StorageError, match="is of format 99, this program writes 1"):
+    with pytest.raises(StorageError, match="is of format 99, this program writes 2"):
         opened(path)
 
 
