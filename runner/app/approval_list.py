@@ -15,6 +15,7 @@ from runner.app.run_options import RunOptions
 from runner.console.results.approval_result import ApprovalResult, RequiredApprovals
 from runner.core import next_steps
 from runner.core.errors import UsageError
+from runner.manifest.regular_file import path_fault
 from runner.staging.rows import Staging
 
 
@@ -25,8 +26,9 @@ def list_approvals(path: Path, environ: Mapping[str, str]) -> ApprovalResult:
     """
     request = as_planned(RunOptions(path, validate_only=True, without_secrets=True))
     if (plan := request.plan) is None:
-        is_there = "is not a plan" if path.exists() else "does not exist"
-        raise UsageError(f"{path} {is_there}; make a plan with `plan --out`")
+        why = path_fault(path)
+        fault = "is not a plan" if why is None else f"cannot be read: {why}"
+        raise UsageError(f"{path} {fault}; make a plan with `plan --out`")
     with Staging() as staging:
         manifest, _ = read_manifest(replace(request, only=(), exclude=()), staging)
     judged = judge_plan(plan, requirements_of(manifest, environ), now_s=time.time())

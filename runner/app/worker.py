@@ -33,6 +33,7 @@ from runner.core.errors import (
 )
 from runner.core.exit_code import ExitCode
 from runner.core.pacing.batch_so_far import BatchSoFar, EarlierRuns, batch_so_far
+from runner.core.system_shortage import shortage
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.frozen_plan import FrozenPlan, Moved, held_to
 from runner.core.transfer.plan_decision import SENDS
@@ -276,6 +277,7 @@ class Worker:
         if isinstance(error, SubmissionOver | Locked):
             return  # another worker was quicker
         self.figures.failures += 1
+        error = shortage(error) or error
         match error:
             case ManifestInvalid() if error.problems[0].place.file == str(self._config.own.path):
                 self._put_off(submission, LATER_S, _problems_text(error))

@@ -26,6 +26,7 @@ from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
 from runner.core.exit_code import ExitCode, worst
 from runner.core.frozen import frozen
+from runner.core.system_shortage import shortage
 
 if TYPE_CHECKING:
     from runner.console.live.terminal_writer import TerminalWriter
@@ -214,7 +215,8 @@ def boundary(console: Console, manifest: Path | None = None) -> Iterator[None]:
         codes = (exit_code_of(each) for each in invalid.also)
         raise SystemExit(worst([ExitCode.INVALID, *codes])) from invalid
     except BaseException as caught:
-        error = _as_storage(caught) if isinstance(caught, OSError) else caught
+        error = shortage(caught) or caught
+        error = _as_storage(error) if isinstance(error, OSError) else error
         code = exit_code_of(error)
         if code is ExitCode.BUG:
             console.log_bug(error)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from runner.core.errors import StorageError
 from runner.core.exit_code import OVERRIDING, ExitCode
+from runner.core.system_shortage import shortage
 
 T = TypeVar("T")
 
@@ -53,7 +54,10 @@ class StopSignal:
         except StorageError as error:
             self.set(error.exit_code, str(error), error)
         except Exception as bug:  # noqa: BLE001 - reported as a bug at the end, with its trace
-            self.set(ExitCode.BUG, f"an internal error: {bug!r}", bug)
+            if (lacking := shortage(bug)) is not None:
+                self.set(lacking.exit_code, str(lacking), lacking)
+            else:
+                self.set(ExitCode.BUG, f"an internal error: {bug!r}", bug)
 
     async def guard(self, work: Callable[[], Awaitable[None]]) -> None:
         """Call `work` and await it; stop the run if it fails.

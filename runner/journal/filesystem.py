@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import stat
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from runner.core.errors import StorageError
+from runner.core.file_kinds import other_kind
 
 NETWORK = frozenset({
     "9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "coda", "fuse.glusterfs", "fuse.s3fs",
@@ -22,8 +22,9 @@ _MOUNTS = Path("/proc/self/mountinfo")
 def refuse_network(path: Path) -> None:
     """Raise `StorageError` for a folder, a path out of reach, or a network file system."""
     try:
-        if not path.name or stat.S_ISDIR(path.stat().st_mode):
-            raise StorageError(f"the journal {path} is a folder; name a file with --journal")
+        kind = other_kind(path.stat().st_mode) if path.name else "a folder"
+        if kind is not None:
+            raise StorageError(f"the journal {path} is {kind}; name a file with --journal")
     except FileNotFoundError:
         pass  # it does not exist yet
     except OSError as error:  # circular links, a folder without permission

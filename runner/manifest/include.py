@@ -13,6 +13,7 @@ from typing import Any
 
 from runner.core.diagnostics.problem import Place, Problem, Related
 from runner.manifest.problem_collector import Collector
+from runner.manifest.regular_file import NOT_THERE, path_fault
 from runner.manifest.suggestions import nearest
 from runner.manifest.yaml.source import read_source
 from runner.manifest.yaml.tree import Source, Tree
@@ -126,9 +127,8 @@ class _Inclusion:
         """Return why a file cannot be included here; None if it can."""
         try:
             real, folder = path.resolve(), self._folder.resolve()
-            is_file = real.is_file()
         except (OSError, ValueError, RuntimeError):
-            return Problem("R015", f"`{written}` cannot be a path", place, "name a file beside it")
+            return _unreadable(written, str(path_fault(path)), place)
         if not real.is_relative_to(folder):
             fix = "copy the file beside the manifest, and write its path from there"
             return Problem("R015", f"`{written}` is outside the manifest's folder", place, fix)
@@ -142,7 +142,7 @@ class _Inclusion:
         if len(self._first) >= MOST_FILES:
             fix = "join some of them"
             return Problem("R015", f"more than {MOST_FILES} files are included", place, fix)
-        return None if is_file else _missing(written, path, place, self._tree.source.path_name)
+        return _file_fault(written, path, place, self._tree.source.path_name)
 
     def _is_shared(self, tree: Tree) -> bool:
         """Return whether a file has only sections that can be shared; add a problem for each other."""
@@ -215,6 +215,20 @@ class _Inclusion:
             "delete one of them, or give it another name",
             related=(first,),
         )
+
+
+def _file_fault(written: str, path: Path, place: Place, manifest: str) -> Problem | None:
+    """Return why a file cannot be read; None if it can."""
+    if (why := path_fault(path)) is None:
+        return None
+    if why == NOT_THERE:
+        return _missing(written, path, place, manifest)
+    return _unreadable(written, why, place)
+
+
+def _unreadable(written: str, why: str, place: Place) -> Problem:
+    message = f"the included file `{written}` cannot be read: {why}"
+    return Problem("R015", message, place, "name a regular file in the manifest's folder")
 
 
 def _missing(written: str, path: Path, place: Place, manifest: str) -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from io import SEEK_END, StringIO, TextIOBase, TextIOWrapper
 from pathlib import Path
 from typing import Self
@@ -10,7 +11,7 @@ from typing import Self
 from runner.core.diagnostics.problem import Place, Problem, Severity
 from runner.core.frozen import frozen
 from runner.manifest.problem_collector import Collector
-from runner.manifest.regular_file import open_regular
+from runner.manifest.regular_file import NOT_THERE, open_regular, path_fault
 
 MAX_LINE = 1_048_576
 """Longest line, in characters."""
@@ -212,17 +213,13 @@ def open_row_file(
     fix = "move the file beside the manifest, or to a folder there"
     if Path(written).is_absolute():
         return Problem("R009", f"`{field}` must be a relative path", place, fix)
-    try:
+    with suppress(OSError, RuntimeError, ValueError):  # `path_fault` says why
         if not (folder / written).resolve().is_relative_to(folder.resolve()):
             return Problem("R009", f"`{written}` is outside the manifest's folder", place, fix)
-        path = (folder / written).resolve(strict=True)
-        if path.is_file():
-            open_regular(path).close()
-            return RowFile(path, str(folder / written), encoding, is_list)
-    except (OSError, RuntimeError, ValueError) as error:
-        why = (getattr(error, "strerror", None) or "a circular link").lower()
-        fix = "check the path, which starts at the manifest's folder"
+    if (why := path_fault(folder / written)) is not None:
+        fix = "name a .csv, .tsv, .txt or .jsonl file"
+        if why == NOT_THERE:
+            fix = "check the path, which starts at the manifest's folder"
         return Problem("R009", f"the file `{written}` cannot be read: {why}", place, fix)
-    return Problem(
-        "R009", f"`{written}` is not a file", place, "name a .csv, .tsv, .txt or .jsonl file"
-    )
+    path = (folder / written).resolve()
+    return RowFile(path, str(folder / written), encoding, is_list)

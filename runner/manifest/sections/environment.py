@@ -335,9 +335,10 @@ def _no_certificates(path: Path) -> tuple[str, str] | None:
         with open_regular(path) as file:
             if _PEM not in file.read(_MOST_PEM_BYTES):
                 return "holds no PEM certificate", f"name one that has a line {_PEM.decode()}"
-    except FileNotFoundError:
-        return "does not exist", "relative paths start at the manifest's folder; check the path"
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():
+            fix = "relative paths start at the manifest's folder; check the path"
+            return "does not exist", fix
         why = (error.strerror or "unknown").lower()
         return f"cannot be read: {why}", "name a file with certificates that this account may read"
     return None
