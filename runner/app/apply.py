@@ -219,7 +219,7 @@ class _Run:
         self._record_approvals(at)
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
-        store.store_plan(self._staging.planned())
+        store.store_plan(self._staging.planned)
         if self._request.new_history and (lost := self._checkpoints.lost_heads(store)):
             store.waive(lost, at=at)  # so that the next run does not refuse
         self._checkpoints.write(store, at=at)

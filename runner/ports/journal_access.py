@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from types import TracebackType
@@ -78,8 +78,8 @@ class JournalStore(EventSource, Protocol):
     def recover(self, *, at: float) -> int:
         """Put in doubt what a run that died left under way; return how many there were."""
 
-    def store_plan(self, plan: Iterable[tuple[PlannedRow, Decision]]) -> None:
-        """Store the run's plan; its rows do not change any more."""
+    def store_plan(self, plan: Callable[[], Iterable[tuple[PlannedRow, Decision]]]) -> None:
+        """Store the run's plan, which is read once for each attempt; its rows do not change any more."""
 
     def caveats(self) -> Sequence[str]:
         """Return what a report must say of the journal itself, for people."""

@@ -194,7 +194,7 @@ def begun(
             staging.add(row)
         with (history or journal_at(located(store.path))).open_history() as earlier:
             staging.plan(earlier, selection or Selection())
-        store.store_plan(staging.planned())
+        store.store_plan(staging.planned)
         return Written(store, [row for row, _ in staging.planned()], batch)
 
 

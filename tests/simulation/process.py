@@ -253,7 +253,8 @@ class Process:
                 plan = planned(staging, self._orders.journal, selection)
             self.course = _course(self._orders, plan)
             plan = self._parts.plan(plan)
-            store.store_plan(plan)
+            stored = plan
+            store.store_plan(lambda: stored)
             if self.hand_over is not None:
                 self.hand_over.stored(store, plan, self.course)
             await self._may_die()

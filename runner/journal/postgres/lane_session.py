@@ -123,7 +123,8 @@ class LaneSession:
     ) -> None:
         """Write a transaction that brings the chain to event `seq` with the hash `head`.
 
-        `alone`: `write` is one statement, which compares the head itself.
+        `alone`: `write` is one statement, which compares the head itself. A transaction that appends no
+        event is written again if its answer was lost: it must not matter how often.
         """
         with self._one_at_a_time:
             is_repeated = False
@@ -239,8 +240,8 @@ class LaneSession:
         if epoch != self.epoch or tuple(there) not in {(seq, head), (self.seq, self.head)}:
             raise self._lose()
         self._confirm_server()
-        if tuple(there) != (seq, head):
-            return False
+        if tuple(there) != (seq, head) or seq == self.seq:
+            return False  # without an event it leaves no trace: it is written again, harmlessly
         # It may be visible here, and not on the standby yet: a commit of ours waits for both.
         self.renew()
         return True

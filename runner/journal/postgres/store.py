@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from runner.core.errors import StorageError
@@ -68,6 +69,7 @@ _KEEP_MANIFEST = (
 )
 _LADDERS = "SELECT media, id FROM runner.ladders WHERE lane = %(lane)s"
 _ADD_LADDER = "INSERT INTO runner.ladders(lane, id, media) VALUES (%(lane)s, %(id)s, %(media)s)"
+_HAS_PLAN = "SELECT EXISTS (SELECT 1 FROM runner.rows WHERE lane = %(lane)s AND run = %(run)s)"
 _COPY_ROWS = (
     f"COPY runner.rows(lane, run, n, {', '.join(ROW.columns)}, action, reason, claim, lineage,"
     " failed_as, left_out) FROM STDIN"
@@ -202,18 +204,33 @@ class Store:
             lambda connection: self._set(connection, {"waived": known}),
         )
 
-    def store_plan(self, plan: Iterable[tuple[PlannedRow, Decision]]) -> None:
-        """Store the run's plan; its rows stay as they are from here on."""
-        planned = list(plan)  # a transaction whose answer is lost may have to be written again
+    def store_plan(self, plan: Callable[[], Iterable[tuple[PlannedRow, Decision]]]) -> None:
+        """Store the run's plan; its rows stay as they are from here on.
+
+        It is read again if its transaction has to be written again, because its answer was lost.
+        """
 
         def write(connection: Connection) -> None:
-            ladders = self._ladders(connection, planned)
-            with connection.cursor() as cursor, cursor.copy(_COPY_ROWS) as copy:
-                for row, decision in planned:
-                    copy.write_row(self._plan_row(row, decision, ladders))
+            at = {"lane": self._lane, "run": self.run_no}
+            if not ask(connection, _HAS_PLAN, at)[0][0]:
+                self._copy_plan(connection, plan())
             self._with_plan(connection)
 
         self._commit([], write)
+
+    def _copy_plan(
+        self, connection: Connection, plan: Iterable[tuple[PlannedRow, Decision]]
+    ) -> None:
+        ladders: dict[str, int] = dict(ask(connection, _LADDERS, {"lane": self._lane}))
+        known = len(ladders)
+        last = max(ladders.values(), default=0)
+        with connection.cursor() as cursor, cursor.copy(_COPY_ROWS) as copy:
+            for row, decision in plan:
+                ladder = ladders.setdefault(write_ladder(row.media), last + 1)
+                last = max(last, ladder)
+                copy.write_row(self._plan_row(row, decision, ladder))
+        for text, number in islice(ladders.items(), known, None):
+            self._do(connection, _ADD_LADDER, {"id": number, "media": text})
 
     def recover(self, *, at: float) -> int:
         """Put in doubt what a run that died left under way; return how many there were."""
@@ -327,25 +344,9 @@ class Store:
 
         self._session.commit(seq, head, whole)
 
-    def _ladders(
-        self, connection: Connection, planned: Sequence[tuple[PlannedRow, Decision]]
-    ) -> dict[str, int]:
-        """Return the id of every ladder of a plan, those that are new stored."""
-        known: dict[str, int] = dict(ask(connection, _LADDERS, {"lane": self._lane}))
-        last = max(known.values(), default=0)
-        for media in dict.fromkeys(row.media for row, _ in planned):
-            text = write_ladder(media)
-            if text not in known:
-                last += 1
-                known[text] = last
-                self._do(connection, _ADD_LADDER, {"id": last, "media": text})
-        return known
-
-    def _plan_row(
-        self, row: PlannedRow, decision: Decision, ladders: Mapping[str, int]
-    ) -> tuple[object, ...]:
+    def _plan_row(self, row: PlannedRow, decision: Decision, ladder: int) -> tuple[object, ...]:
         return (
-            self._lane, self.run_no, row.n, *ROW.write(row, ladders[write_ladder(row.media)]),
+            self._lane, self.run_no, row.n, *ROW.write(row, ladder),
             str(decision.action), decision.reason, decision.claim, decision.lineage,
             None if decision.failed_as is None else str(decision.failed_as), bool(decision.left_out),
         )  # fmt: skip

@@ -143,7 +143,7 @@ class Store:
 
         self._transaction(write)
 
-    def store_plan(self, plan: Iterable[tuple[PlannedRow, Decision]]) -> None:
+    def store_plan(self, plan: Callable[[], Iterable[tuple[PlannedRow, Decision]]]) -> None:
         """Store the run's plan; its rows stay as they are from here on."""
 
         def write() -> None:
@@ -151,7 +151,7 @@ class Store:
             left_out: list[tuple[int, int]] = []  # doubts
             self._connection.executemany(
                 _INSERT_ROW,
-                (self._plan_row(row, decision, ladders, left_out) for row, decision in plan),
+                (self._plan_row(row, decision, ladders, left_out) for row, decision in plan()),
             )
             if left_out:
                 self._connection.execute(LEFT_OUT)
