@@ -48,10 +48,10 @@ class Watchdog:
 
 @contextmanager
 def serving(address: tuple[str, int] | None, figures: WorkerFigures) -> Iterator[int | None]:
-    """Serve /healthz and /metrics beside the block; yield the port. Raises `UsageError`.
+    """Serve /healthz, /readyz and /metrics beside the block; yield the port. Raises `UsageError`.
 
     /healthz answers 503 once the loop is stuck. A journal that does not answer is no reason to
-    restart the worker, which waits for it.
+    restart the worker, which waits for it: /readyz alone answers 503 meanwhile.
     """
     if address is None:
         yield None
@@ -68,8 +68,12 @@ def serving(address: tuple[str, int] | None, figures: WorkerFigures) -> Iterator
                 is_well = time.monotonic() - figures.looked_at < STALE_S
                 status = HTTPStatus.OK if is_well else HTTPStatus.SERVICE_UNAVAILABLE
                 self._answer(status, "ok\n" if is_well else "the worker's loop is stuck\n")
+            elif self.path == "/readyz":
+                is_ready = time.monotonic() - figures.reached_at < STALE_S
+                status = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+                self._answer(status, "ok\n" if is_ready else "the journal does not answer\n")
             else:
-                self._answer(HTTPStatus.NOT_FOUND, "/healthz and /metrics are served\n")
+                self._answer(HTTPStatus.NOT_FOUND, "/healthz, /readyz and /metrics are served\n")
 
         def _answer(self, status: HTTPStatus, text: str) -> None:
             body = text.encode()

@@ -15,6 +15,7 @@ from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
+from queue import SimpleQueue
 from threading import Event, Thread
 
 from runner.app import apply as use_case
@@ -29,6 +30,7 @@ from runner.core.errors import (
     ManifestInvalid,
     RunnerError,
     StorageError,
+    Unfit,
     UsageError,
 )
 from runner.core.exit_code import ExitCode
@@ -114,14 +116,15 @@ class Worker:
         # By whether it was cancelled: that order is followed at once, whatever was put off before.
         self._not_before: dict[tuple[int, bool], float] = {}
         self._stop = Event()
+        self._stops: SimpleQueue[None] = SimpleQueue()  # its `put` may interrupt itself
         self._is_enlisted = False
         self._is_lost = False
         self._drained_by: str | None = None
         self.figures = figures or WorkerFigures()
 
     def stop(self) -> None:
-        """Hand over what runs, and end. For signal handlers."""
-        self._stop.set()
+        """Hand over what runs, and end. For signal handlers, which interrupt whatever is done."""
+        self._stops.put(None)
 
     def run(self) -> None:
         """Watch and carry until stopped. Raises what is wrong with the worker itself at its start."""
@@ -129,11 +132,12 @@ class Worker:
         self._lanes = {
             name: lane_of_environment(own.environment(name)) for name in own.environments
         }
-        self._fleet.look([])  # a worker that cannot reach its journal at all is not set up yet
+        follower = Thread(target=self._follow_stop, name="stop", daemon=True)
+        follower.start()
         while True:
             open_submissions = self._look()
             if self._stop.is_set() or self.figures.is_drained:
-                self._order_all(ExitCode.TERMINATED, self._why_handed_over())
+                self._hand_over()
             else:
                 self._follow_orders(open_submissions)
                 self._start(open_submissions)
@@ -144,8 +148,18 @@ class Worker:
             if self._stop.is_set() and not self._jobs:
                 break
             self._stop.wait(POLL_S) if not self._stop.is_set() else time.sleep(POLL_S)
+        follower.join()
         with suppress(StorageError):  # `status --fleet` shows when it was seen last
             self._fleet.retire()
+
+    def _follow_stop(self) -> None:
+        """Hand over once that is ordered, though the loop waits for the journal just then."""
+        self._stops.get()
+        self._stop.set()
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        self._order_all(ExitCode.TERMINATED, self._why_handed_over())
 
     def _look(self) -> Sequence[Submission]:
         """Return what is to be done; nothing while the journal does not answer."""
@@ -156,6 +170,8 @@ class Worker:
             found, self._drained_by = self._fleet.look(self._jobs)
             self.figures.is_drained = self._drained_by is not None
         except (StorageError, UsageError) as error:
+            if isinstance(error, UsageError | Unfit) and self.figures.reached_at < 0:
+                raise  # a worker that is not set up yet: no time heals that
             if not self._is_lost:
                 self._observer.warned(
                     "the journal does not answer: nothing is taken, and what runs stops sending by"
@@ -182,7 +198,7 @@ class Worker:
         return f"handed over to another worker{drained}"
 
     def _order_all(self, code: ExitCode, reason: str) -> None:
-        for job in self._jobs.values():
+        for job in list(self._jobs.values()):
             job.orders.give(code, reason)
 
     def _start(self, found: Sequence[Submission]) -> None:
@@ -216,6 +232,8 @@ class Worker:
             target=self._carry, args=(job, journal), name=f"submission-{submission.id}"
         )
         self._jobs[submission.id] = job
+        if self._stop.is_set():  # ordered after the last look at it, and before the job was known
+            self._hand_over()
         job.thread.start()
 
     def _carry(self, job: _Job, journal: SubmissionJournal) -> None:

@@ -99,6 +99,10 @@ class StorageError(RunnerError):
     exit_code: ClassVar[ExitCode] = ExitCode.STORAGE
 
 
+class Unfit(StorageError):
+    """The journal's server answers, and refuses: no time heals that, a change of settings does."""
+
+
 class Fenced(StorageError):
     """Another process has taken the journal over: nothing more may be sent from here (exit 75)."""
 

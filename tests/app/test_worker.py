@@ -12,13 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 import yaml
 
+from runner.app.health import serving
 from runner.app.run_options import RunOptions
 from runner.app.submit import (
     cancel_submission,
@@ -31,7 +35,7 @@ from runner.app.submit import (
 from runner.app.worker import Worker
 from runner.app.worker_config import read_config
 from runner.app.worker_metrics import WorkerMetrics
-from runner.core.errors import ManifestInvalid, UsageError
+from runner.core.errors import ManifestInvalid, Unfit, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.journals import fleet_at, fleet_worker_at
 from runner.ports.fleet import NewSubmission, Submission, SubmissionState
@@ -55,6 +59,7 @@ class Site:
     journal: JournalLocation
     open: ExitStack
     workers: list[tuple[Worker, threading.Thread]] = field(default_factory=list)
+    observers: list[RecordingObserver] = field(default_factory=list)
 
     def manifest(self, n: int, **fields: Any) -> dict[str, Any]:
         rows = [transfer(f"i-{k}") for k in range(n)]
@@ -65,13 +70,17 @@ class Site:
         path.write_text(yaml.safe_dump(dict(content), sort_keys=False))
         return path
 
-    def start(self, content: Mapping[str, Any], name: str = "w1") -> Worker:
+    def start(
+        self, content: Mapping[str, Any], name: str = "w1", *, ttl_s: float = TTL_S
+    ) -> Worker:
         """Start a worker whose own sections are the manifest's."""
         keys = {"worker": name, "journal": str(self.journal), "report_dir": str(self.folder / name)}
         own = {key: content[key] for key in SHARED if key in content}
         config = read_config(self.write(keys | own, f"{name}.yaml"), None)
-        fleet = fleet_worker_at(self.journal, name, ttl_s=TTL_S)
-        worker = Worker(config, fleet, lambda _: RecordingObserver(), process=name)
+        fleet = fleet_worker_at(self.journal, name, ttl_s=ttl_s)
+        observer = RecordingObserver()
+        worker = Worker(config, fleet, lambda _: observer, process=name)
+        self.observers.append(observer)
         thread = threading.Thread(target=worker.run)
         thread.start()
         self.workers.append((worker, thread))
@@ -573,3 +582,80 @@ def test_the_example_for_a_time_without_zone_is_accepted(text: str):
     example = re.search(r"such as (\S+),", str(refused.value))
     assert example is not None
     assert moment_of(example[1]) >= moment_of("2026-12-01T00:00:00+01:00")
+
+
+LOCKS = {
+    "the workers' rows": "SELECT 1 FROM runner.workers FOR UPDATE",
+    "the workers": "LOCK TABLE runner.workers",
+    "the submission": "SELECT 1 FROM runner.submissions FOR UPDATE",
+}
+
+
+def ordered(site: Site, number: int, order: str) -> None:
+    match order:
+        case "stop":
+            site.workers[0][0].stop()
+        case "cancel":
+            cancel_submission(site.journal, number)
+        case _:
+            drain_worker(site.journal, "w1")
+
+
+@pytest.mark.parametrize(
+    ("what", "order"),
+    [
+        *((what, "stop") for what in LOCKS),
+        ("the workers' rows", "cancel"),
+        ("the workers", "cancel"),
+        ("the submission", "drain"),
+    ],
+)
+def test_orders_are_followed_though_others_hold_locks(site: Site, what: str, order: str):
+    content = site.manifest(4000, limits={"rate": "50/s", "in_flight": 4})
+    site.start(content, ttl_s=3.0)
+    number = site.submit(content)
+    site.once(lambda: len(site.gateway.effects) >= 5)
+    with connect(str(site.journal)) as others, others.transaction():
+        others.execute(LOCKS[what].encode())
+        at = len(site.gateway.effects)
+        site.once(lambda: len(site.gateway.effects) >= at + 50)  # it waits for no lock to send
+        ordered(site, number, order)
+        site.once(lambda: site.workers[0][0].figures.running == 0)
+        sent = len(site.gateway.effects)
+        assert sent < 1500  # of 80 s
+        if order == "stop":
+            site.once(lambda: not site.workers[0][1].is_alive())
+        assert len(site.gateway.effects) == sent
+    assert set(site.moved().values()) == {1}
+
+
+def test_a_worker_that_starts_while_the_database_is_away_waits_and_ends_at_an_order(
+    site: Site, tmp_path: Path
+):
+    site.journal = JournalLocation(f"postgresql:///x?host={tmp_path}")
+    worker = site.start(site.manifest(1))
+    site.once(lambda: worker.figures.looked_at > 0)
+    assert worker.figures.reached_at < 0
+    [(message, fields)] = site.observers[0].warnings
+    assert message.startswith("the journal does not answer")
+    assert str(tmp_path) in fields["why"]
+    with serving(("127.0.0.1", 0), worker.figures) as port:
+        address = f"http://127.0.0.1:{port}"
+        with urlopen(f"{address}/healthz") as well:
+            assert well.status == HTTPStatus.OK
+        with pytest.raises(HTTPError, match="503") as unready, urlopen(f"{address}/readyz"):
+            pass
+        unready.value.close()
+    worker.stop()
+    site.once(lambda: not site.workers[0][1].is_alive())
+
+
+def test_a_worker_whom_the_server_does_not_let_in_ends_and_says_why(site: Site):
+    site.journal = JournalLocation(str(site.journal).replace("/test_", "/nowhere_"))
+    keys = {"worker": "w1", "journal": str(site.journal), "report_dir": str(site.folder / "w1")}
+    own = {key: site.manifest(1)[key] for key in SHARED if key in site.manifest(1)}
+    config = read_config(site.write(keys | own, "w1.yaml"), None)
+    with closing(fleet_worker_at(site.journal, "w1", ttl_s=TTL_S)) as fleet:
+        worker = Worker(config, fleet, lambda _: RecordingObserver(), process="w1")
+        with pytest.raises(Unfit, match="nowhere_"):
+            worker.run()

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from runner.core.errors import Fenced, StorageError, UsageError
+from runner.core.errors import Fenced, StorageError, Unfit, UsageError
 from runner.core.frozen import frozen
 from runner.core.urls import is_loopback
 from runner.journal.postgres.schema import FENCED, FORMAT
@@ -33,10 +33,14 @@ _PATIENCE: Mapping[str, int] = {
 }
 """What ends the wait for a network that answers nothing; the URL may say otherwise."""
 
+LOCK_S = 15.0
+"""How long a statement waits for a lock that others hold, an administrator for instance."""
+
 _SERVER = (
     "SELECT pg_is_in_recovery(), current_setting('fsync'), current_setting('full_page_writes'),"
     " to_regclass('runner.journal') IS NOT NULL"
 )
+_SET_LOCK = "SELECT set_config('lock_timeout', %(ms)s, false)"
 _IDENTITY = (
     "SELECT (SELECT system_identifier FROM pg_control_system()),"
     " (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -118,8 +122,10 @@ def _parameters(url: str) -> dict[str, Any]:
     return defaults | conninfo_to_dict(url)
 
 
-def connect(url: JournalUrl) -> Connection:
+def connect(url: JournalUrl, *, lock_s: float = LOCK_S) -> Connection:
     """Return a connection to the primary, where every statement is a transaction.
+
+    A statement that waits for a lock for longer than `lock_s` fails.
 
     Raises `StorageError`, and `UsageError` where it would not be encrypted.
     """
@@ -127,17 +133,29 @@ def connect(url: JournalUrl) -> Connection:
     with translated(url):
         named = conninfo_to_dict(url.database)
         patience = {name: value for name, value in _PATIENCE.items() if name not in named}
-        connection = psycopg.connect(
-            make_conninfo(url.database, **patience, client_encoding="utf8"),
-            autocommit=True,
-            prepare_threshold=0,
-        )
+        connection = _opened(url, make_conninfo(url.database, **patience, client_encoding="utf8"))
         try:
             _check_server(connection, url)
+            ask(connection, _SET_LOCK, {"ms": f"{lock_s * 1000:.0f}ms"})
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _opened(url: JournalUrl, parameters: str) -> Connection:
+    """Return a connection. Raises `Unfit` if a server answers and lets nobody in with these."""
+    has_answered = False
+    while True:
+        try:
+            return psycopg.connect(parameters, autocommit=True, prepare_threshold=0)
+        except psycopg.OperationalError as error:
+            answer = psycopg.pq.PGconn.ping(parameters.encode())
+            if answer != psycopg.pq.Ping.OK:  # it starts, ends, or is not there
+                raise
+            if has_answered:  # and so it had not just come up, either
+                raise Unfit(str(as_storage_error(url, error))) from error
+            has_answered = True
 
 
 def _check_server(connection: Connection, url: JournalUrl) -> None:
@@ -152,7 +170,7 @@ def _check_server(connection: Connection, url: JournalUrl) -> None:
             " moved again. Name the primary, or several hosts with ?target_session_attrs=read-write"
         )
     if (fsync, full_page_writes) != ("on", "on"):
-        raise StorageError(
+        raise Unfit(
             f"the server of the journal {url} runs with fsync or full_page_writes off, and forgets"
             " at a crash what it acknowledged; switch both on"
         )
@@ -171,7 +189,7 @@ def is_made(connection: Connection) -> bool:
         return False
     ((text,),) = ask(connection, "SELECT value FROM runner.journal WHERE name = 'format'")
     if text != str(FORMAT):
-        raise StorageError(
+        raise Unfit(
             f"the journal's tables are of format {text}, this program writes {FORMAT};"
             " use the version of the program that made them"
         )

@@ -8,10 +8,12 @@ submission `running`, and who may take the lane may take the submission.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, BinaryIO
 
-from runner.core.errors import UsageError
+from runner.core.errors import StorageError, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.journal.postgres.access import right_to_take
 from runner.journal.postgres.connection import (
@@ -36,6 +38,12 @@ from runner.ports.fleet import (
     check_size,
 )
 from runner.ports.journal_access import Lane
+
+LOCK_S = 0.5
+"""How long a statement on submissions and workers waits for a lock: a worker has orders to look for."""
+
+BEAT_S = 2.0
+"""How often a worker that does the same as before says that it is there."""
 
 MOST_SHOWN = 50
 """Submissions that are over and are still shown."""
@@ -81,7 +89,8 @@ _CANCEL = (
 # Those that no run carries now. What a run carries, or did when it died, its lane's owner ends.
 _CANCELLED = (
     "UPDATE runner.submissions SET state = 'cancelled', ended_at = clock_timestamp()"
-    " WHERE state = 'waiting' AND cancel IS NOT NULL"
+    " WHERE id IN (SELECT id FROM runner.submissions WHERE state = 'waiting' AND cancel IS NOT NULL"
+    " FOR UPDATE SKIP LOCKED)"
 )
 _REFUSE = (
     "UPDATE runner.submissions SET state = 'ended', exit_code = %(code)s,"
@@ -102,8 +111,9 @@ _ENLIST = (
 )
 _ALIVE = (
     "UPDATE runner.workers SET seen_at = clock_timestamp(), running = %(running)s"
-    " WHERE name = %(name)s RETURNING drained_by::text"
+    " WHERE name = (SELECT name FROM runner.workers WHERE name = %(name)s FOR UPDATE SKIP LOCKED)"
 )
+_DRAINED_BY = "SELECT drained_by::text FROM runner.workers WHERE name = %(name)s"
 _RETIRE = (
     "UPDATE runner.workers SET ended_at = clock_timestamp(), running = '[]' WHERE name = %(name)s"
 )
@@ -180,7 +190,7 @@ class PostgresFleet:
 
     def _connected(self) -> Connection:
         if self._open is None or self._open.closed or self._open.broken:
-            self._open = connect(self._url)
+            self._open = connect(self._url, lock_s=LOCK_S)
             with translated(self._url):
                 check_made(self._open, self._url)
                 if not ask(self._open, _MADE)[0][0]:
@@ -236,6 +246,8 @@ class PostgresFleetWorker(PostgresFleet):
         self._ttl_s = ttl_s
         self._watchers: dict[str, Watcher] = {}
         self._lanes: dict[str, LaneState] = {}
+        self._drained_by: str | None = None
+        self._told = ("", float("-inf"))
 
     def enlist(self, *, environments: Collection[str], process: str) -> None:
         """Store that the worker has started."""
@@ -243,15 +255,31 @@ class PostgresFleetWorker(PostgresFleet):
         self._do(_ENLIST, {"name": self._name, "process": process, "environments": names})
 
     def look(self, running: Collection[int]) -> tuple[Sequence[Submission], str | None]:
-        """Look at every lane and report being alive; return open submissions, and who drained it."""
+        """Look at every lane; return open submissions, and who drained it.
+
+        What others lock, rows or whole tables, hides no order that stands elsewhere.
+        """
         # First: what an answer shows may count from when it came, never from before.
         for name, *state in self._ask(_LANES):
             self._lanes[name] = LaneState(*state)
             self._watchers.setdefault(name, Watcher()).saw(self._lanes[name])
-        told = self._ask(_ALIVE, {"name": self._name, "running": json.dumps(sorted(running))})
-        self._do(_CANCELLED)
-        drained_by = told[0][0] if told else None
-        return [_submission(row) for row in self._ask(_OPEN)], drained_by
+        found = [_submission(row) for row in self._ask(_OPEN)]
+        with suppress(StorageError):  # a table that is locked: what was known of it stays
+            told = self._ask(_DRAINED_BY, {"name": self._name})
+            self._drained_by = told[0][0] if told else None
+        with suppress(StorageError):  # in one of the next rounds
+            self._beat(json.dumps(sorted(running)))
+            if any(each.is_cancelled and each.state is SubmissionState.WAITING for each in found):
+                self._do(_CANCELLED)
+                found = [_submission(row) for row in self._ask(_OPEN)]
+        return found, self._drained_by
+
+    def _beat(self, running: str) -> None:
+        """Report being alive, unless the same was reported just now."""
+        told, at = self._told
+        if running != told or time.monotonic() - at >= BEAT_S:
+            self._told = (running, time.monotonic())
+            self._do(_ALIVE, {"name": self._name, "running": running})
 
     def may_take(self, lane: Lane) -> bool:
         """Return whether a lane could be taken, as far as the last look showed."""

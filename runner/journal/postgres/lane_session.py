@@ -93,6 +93,7 @@ class LaneSession:
         self.epoch = state.epoch + 1
         self.seq, self.head = state.seq, state.head
         self._clock = clock
+        self._ttl_s = ttl_s
         self._warning: str | None = None
         self._one_at_a_time = threading.RLock()
         self._ended = threading.Event()
@@ -270,7 +271,7 @@ class LaneSession:
         raise as_storage_error(self.url, error) from error
 
     def _opened(self) -> Connection:
-        connection = connect(self.url)
+        connection = connect(self.url, lock_s=self._ttl_s)
         self._warning = None  # what was asked of another server is asked here once more
         connection.add_notice_handler(self._take_notice)
         with translated(self.url):
