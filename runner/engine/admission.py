@@ -165,7 +165,6 @@ class Admission:
         self._pace = pace.rate(limits.rate_per_s, now=clock.now(), wall_s=clock.wall())
         self._bucket = self._fresh_bucket(self._pace.rate_per_s)
         self._written = _log_of(limits)
-        self._just_written = 0  # frames that this turn of the loop has written
         self._unwritten = 0  # slots whose frame has not left yet
         self._commit_s = 0.0
         self._held_off_until = 0.0
@@ -311,27 +310,13 @@ class Admission:
                 self._metrics.frame_left(now)
                 self._budget = self._budget.delivered()
                 await self._gateway.submit(request._replace(may_leave=may_leave))
+                written_at = self._clock.now()  # the process may have stood still meanwhile
+                self._metrics.frame_written(written_at)
                 if self._written is not None:
-                    self._written.append(self._clock.now())
-                if not self._just_written:
-                    asyncio.get_running_loop().call_soon(self._reached_socket)
-                self._just_written += 1
+                    self._written.append(written_at)
                 return True
         finally:
             self._count_as_written(slot)
-
-    def _reached_socket(self) -> None:
-        """Date the writes of the last turn of the loop by now.
-
-        A driver may pass a turn's frames on together, in the next turn: if the process stood still
-        meanwhile, they left later than they were written.
-        """
-        number, self._just_written = self._just_written, 0
-        now, written = self._clock.now(), self._written
-        if written:
-            for n in range(1, min(number, len(written)) + 1):
-                written[-n] = now
-        self._metrics.reached_socket(number, now)
 
     def lower_rate(self, sent_at: float, why: str = "rate_limited") -> None:
         """Halve the pace: a frame that left at `sent_at` was answered "too fast"."""

@@ -64,18 +64,18 @@ class RunMetrics:
         self._last_sent = now
         if self._first_sent is None:
             self._first_sent = now
+        self._bin(now)[0] += 1
+
+    def frame_written(self, now: float) -> None:
+        """Count a frame that the socket has, for the rate of the last second and its peak.
+
+        It is dated apart from `frame_left`: the process may stand still between the two.
+        """
         recent = self._recent
         recent.append(now)
         while recent[0] <= now - WINDOW_S:
             recent.popleft()
         self.peak = max(self.peak, len(recent))
-        self._bin(now)[0] += 1
-
-    def reached_socket(self, number: int, now: float) -> None:
-        """Date the last `number` frames by when they reached the socket: the peak is of these times."""
-        recent = self._recent
-        for n in range(1, min(number, len(recent)) + 1):
-            recent[-n] = now
 
     def frame_answered(self) -> None:
         """Count a delivery that is no longer under way, for whatever reason."""

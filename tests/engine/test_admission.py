@@ -84,29 +84,29 @@ def test_a_wait_of_a_rounding_remainder_is_not_spun_through():
         assert runner.run(scenario()) < 500
 
 
-class GatheringGateway(FakeGateway):
-    """It passes the frames of one turn of the loop on together, in the next turn."""
+class StallingGateway(FakeGateway):
+    """The process stands still right before it writes one of the frames."""
 
-    def __init__(self) -> None:
+    def __init__(self, stalls_at: int) -> None:
         super().__init__(generation=1)
         self.left: list[float] = []
-        self._gathered = 0
+        self._stalls_at = stalls_at
 
     async def submit(self, request: Request) -> None:
-        """Gather a frame."""
+        """Write a frame."""
         del request
-        if not self._gathered:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._gathered += 1
-
-    def _flush(self) -> None:
-        self.left += [asyncio.get_running_loop().time()] * self._gathered
-        self._gathered = 0
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        if len(self.left) == self._stalls_at:
+            loop.stand_still(0.24)
+        self.left.append(loop.time())
 
 
-def test_a_turn_that_stood_still_lets_no_more_frames_into_a_second():
-    """A burst's frames are written, and the process gets no time before they are passed on."""
-    gateway, limits = GatheringGateway(), Limits(rate_per_s=200, burst=40, in_flight=1000)
+@pytest.mark.parametrize("stalls_at", [0, 1, 20, 39, 40, 41, 200])
+def test_a_write_that_stood_still_lets_no_more_frames_into_a_second(stalls_at: int):
+    """A frame had its turn, and the process gets no time before the frame is written."""
+    gateway = StallingGateway(stalls_at)
+    limits = Limits(rate_per_s=200, burst=40, in_flight=1000)
 
     async def scenario(metrics: RunMetrics) -> None:
         loop, clock = asyncio.get_running_loop(), LoopClock()
@@ -129,7 +129,6 @@ def test_a_turn_that_stood_still_lets_no_more_frames_into_a_second():
         sending = [asyncio.create_task(send(n)) for n in range(400)]
         await asyncio.sleep(1.5)  # the burst is there
         durable.set()  # a commit makes many intents durable in one turn
-        loop.call_soon(loop.stand_still, 0.24)
         await asyncio.gather(*sending)
 
     metrics = RunMetrics(0.0)

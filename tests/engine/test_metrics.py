@@ -24,6 +24,7 @@ def test_the_pace_is_measured_from_the_first_frame_on(
     meter = RunMetrics(0.0)
     for at in left_at:
         meter.frame_left(at)
+        meter.frame_written(at)
     assert meter.achieved_per_s(now) == pytest.approx(expected_per_s)
 
 
@@ -68,3 +69,12 @@ def test_a_bin_of_the_timeline_shows_the_highest_rate_that_was_allowed(
         meter.frame_left(at)
     (first,) = meter.figures(limit_per_s=25.0, token_renewals=0).timeline
     assert first.rate_per_s == allowed
+
+
+def test_the_peak_is_of_the_times_at_which_frames_were_written():
+    """The process stood still between the last look at the clock and the write."""
+    meter = RunMetrics(0.0)
+    for left_at, written_at in ((0.0, 0.9), (0.95, 0.95), (1.85, 1.85)):
+        meter.frame_left(left_at)
+        meter.frame_written(written_at)
+    assert meter.peak == 3

@@ -11,7 +11,7 @@ import pytest
 from runner.core.errors import GatewayError
 from runner.core.manifest.model import Endpoints, RetryPolicy
 from runner.gateways.interaction_transfer.driver import InteractionWebSocket
-from runner.gateways.websocket.transport import Transport, TransportClosed, Withdraw
+from runner.gateways.websocket.transport import Transport, TransportClosed
 from tests.fakes.wire_server import WireServer
 from tests.gateways.harness import Listener, QuickClock, environment_of, request
 
@@ -30,7 +30,7 @@ class FakeWire:
         """Tell whether it is open."""
         return self.is_open
 
-    async def send(self, text: str, _withdraw: Withdraw | None = None) -> None:
+    async def send(self, text: str) -> None:
         """Keep the text."""
         self.sent.append(text)
 

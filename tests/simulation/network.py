@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from runner.gateways.http.errors import ConnectionFailed, HandshakeRefused
-from runner.gateways.websocket.transport import Transport, TransportClosed, Withdraw
+from runner.gateways.websocket.transport import Transport, TransportClosed
 from tests.simulation.delivery_faults import DeliveryFaults
 from tests.simulation.gateway import Gateway, read_frame
 from tests.simulation.ledger import Frame
@@ -87,7 +87,7 @@ class Pipe:
         """Tell whether the socket is open and its buffer empty."""
         return self.is_open and self._simulation.now >= self._full_until
 
-    async def send(self, text: str, _withdraw: Withdraw | None = None) -> None:
+    async def send(self, text: str) -> None:
         """Put a frame into the pipe, before the first suspension."""
         life = self._life
         doom = life.reaches("send")

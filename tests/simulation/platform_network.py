@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import httpx
 
 from runner.gateways.http.errors import HandshakeRefused
-from runner.gateways.websocket.transport import Transport, TransportClosed, Withdraw
+from runner.gateways.websocket.transport import Transport, TransportClosed
 from tests.simulation.life import Life
 from tests.simulation.network import ABNORMAL, dial_failure
 from tests.simulation.platform_delivery_faults import FINE_DAY, PlatformDeliveryFaults
@@ -190,7 +190,7 @@ class ChannelSocket:
         """Tell whether the socket is open."""
         return self.is_open
 
-    async def send(self, text: str, _withdraw: Withdraw | None = None) -> None:
+    async def send(self, text: str) -> None:
         """Ask for a sign of life."""
         if self._spot.life.is_over:
             await self._spot.life.silence()

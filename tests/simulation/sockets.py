@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
-from runner.gateways.websocket.transport import Transport, Withdraw, dialler
+from runner.gateways.websocket.transport import Transport, dialler
 from tests.simulation.gateway import Gateway
 from tests.simulation.ledger import Frame
 from tests.simulation.network import Place, dial_failure
@@ -130,7 +129,7 @@ class SocketDialling:
     ) -> None:
         self._place = place
         self._socket_server = socket_server
-        self._dial = dialler(None, wall, time.monotonic)
+        self._dial = dialler(None, wall)
 
     async def __call__(self, url: str, headers: Mapping[str, str]) -> Transport:
         """Open a session, or say why there is none."""
@@ -158,7 +157,7 @@ class TappedTransport:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def send(self, text: str, _withdraw: Withdraw | None = None) -> None:
+    async def send(self, text: str) -> None:
         """Write a frame, unless the process dies of it."""
         life = self._place.life
         doom = life.reaches("send")

@@ -95,10 +95,7 @@ class GenesysCloud:
         )
         opener = GenesysOpener(
             self._rest,
-            dial
-            or dialler(
-                context, clock.wall, clock.uptime, self._rest.tokens.hide, frame_limit=BODY_LIMIT
-            ),
+            dial or dialler(context, clock.wall, self._rest.tokens.hide, frame_limit=BODY_LIMIT),
             clock,
             self._first_topics,
             self._heard,

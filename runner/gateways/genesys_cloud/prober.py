@@ -55,7 +55,7 @@ class GenesysProber:
         try:
             visit = RoundTrip(
                 rest,
-                dialler(context, clock.wall, clock.uptime, rest.tokens.hide),
+                dialler(context, clock.wall, rest.tokens.hide),
                 findings,
                 media=_MEDIA,
                 new_id=lambda: str(uuid.uuid4()),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import httpx
 
 from runner.core.manifest.model import Environment, RetryPolicy
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.message import Classify, Reply, Request
-from runner.core.transfer.states import Event, classify
+from runner.core.transfer.message import Classify, Request
+from runner.core.transfer.states import classify
 from runner.gateways.http.client import http_client, trusted_context
 from runner.gateways.http.errors import Place
 from runner.gateways.http.oauth import Tokens
@@ -65,7 +64,7 @@ class InteractionWebSocket:
             rest_place, self._client, self._tokens, waiter, self._rate_limiter
         )
         self._look_ups = LookUps(retrying_client)
-        dial = dial or dialler(context, clock.wall, clock.uptime, self._tokens.hide)
+        dial = dial or dialler(context, clock.wall, self._tokens.hide)
         opener = WebSocketSessionOpener(self._place, self._tokens, dial, meaning)
         self._supervisor = SessionSupervisor(self._place, self._tokens, opener, waiter, give_up_s)
 
@@ -108,23 +107,16 @@ class InteractionWebSocket:
     async def submit(self, request: Request) -> None:
         """Write the message's text as one frame before the first suspension.
 
-        If the process stands still before the kernel has it, the delivery is withdrawn. A session that ends meanwhile is reported by `session_lost`, not here. Raises `GatewayError`
+        A session that ends meanwhile is reported by `session_lost`, not here. Raises `GatewayError`
         if there is no session: then certainly nothing was written.
         """
         session = self._supervisor.session
         if session is None:
             raise self._place.error("no session is open to write to", "wait for the next session")
         try:
-            withdraw = partial(self._withdraw, request.message_id)
-            await session.submit(request.message_id, request.text, withdraw)
+            await session.submit(request.message_id, request.text)
         except TransportClosed:
             return  # `session_lost` follows; whether the frame arrived is not known
-
-    def _withdraw(self, message_id: str) -> None:
-        if self._listener is not None:
-            self._listener.replied(
-                Reply(message_id, reason="the process stood still", event=Event.WITHDRAWN)
-            )
 
     async def look_up(self, interaction_id: str) -> Interaction:
         """Ask the REST side for an interaction's state.

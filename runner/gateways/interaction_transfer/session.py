@@ -10,7 +10,7 @@ from runner.core.transfer.states import classify
 from runner.gateways.http.oauth import Token
 from runner.gateways.interaction_transfer.protocol.reply import read_reply
 from runner.gateways.websocket.close_codes import INTERNAL_ERROR, STEADY_S
-from runner.gateways.websocket.transport import Transport, TransportClosed, Withdraw
+from runner.gateways.websocket.transport import Transport, TransportClosed
 from runner.gateways.websocket.transport_check import check_transport
 from runner.ports import GatewayListener
 
@@ -59,11 +59,11 @@ class Session:
         closed = await asyncio.shield(self._reader)
         return TransportClosed(closed.code, harmless(self._hide(closed.reason)))
 
-    async def submit(self, message_id: str, text: str, withdraw: Withdraw) -> None:
+    async def submit(self, message_id: str, text: str) -> None:
         """Write a message as one frame before the first suspension. Raises `TransportClosed`."""
         if not self._has_replied:
             self._submitted.add(message_id)
-        await self.transport.send(text, withdraw)
+        await self.transport.send(text)
 
     async def close(self, code: int, reason: str) -> None:
         """Close the socket and wait for its reader to end; bounded in time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -29,7 +29,6 @@ from runner.gateways.http.errors import (
     wanted_scope,
     without_user,
 )
-from runner.gateways.websocket.text_frame import text_frame
 
 DIAL_S = 10.0
 """The limit for TCP, TLS and the opening handshake together."""
@@ -39,15 +38,6 @@ CLOSE_S = 2.0
 
 FRAME_LIMIT = 2**20
 """Bytes of the largest message; a larger one closes the session (1009)."""
-
-GATHERED_BYTES = 2**14
-"""Bytes of frames that a turn of the loop gathers before it passes them to the kernel."""
-
-STOOD_STILL_S = 0.25
-"""A turn of the loop takes no longer, unless the machine or the process stood still meanwhile."""
-
-Withdraw = Callable[[], None]
-"""Is told that a frame was certainly not written."""
 
 _OUR_KEEPALIVE = "keepalive ping timeout"  # how websockets words it
 
@@ -78,12 +68,11 @@ class Transport(Protocol):
     def writable(self) -> bool:
         """Return whether the socket is open and its buffer empty."""
 
-    async def send(self, text: str, withdraw: Withdraw | None = None) -> None:
+    async def send(self, text: str) -> None:
         """Write a text frame before the first suspension. Raises `TransportClosed`.
 
-        It leaves before the loop waits for anything, together with the frames of the same turn. If
-        the process stood still before that, what allowed it to leave may not hold any more: a frame
-        with `withdraw` is then dropped, and `withdraw` called.
+        If the buffer was empty (`writable`), the kernel has its first bytes by then. Whatever ends
+        the wait for the rest, the frame may have arrived.
         """
 
     async def receive(self) -> str | bytes:
@@ -106,21 +95,17 @@ Hide = Callable[[str], str]
 def dialler(
     context: ssl.SSLContext | None,
     wall_s: Callable[[], float],
-    uptime_s: Callable[[], float],
     hide: Hide = lambda text: text,
     *,
     frame_limit: int = FRAME_LIMIT,
 ) -> Dial:
-    """Return the real dial function; `hide` removes our secrets from what a server quotes.
-
-    `uptime_s` goes on while the machine is suspended.
-    """
+    """Return the real dial function; `hide` removes our secrets from what a server quotes."""
 
     async def dial(url: str, headers: Mapping[str, str]) -> Transport:
         secure = {"ssl": context} if urlsplit(url).scheme == "wss" else {}
         try:
             return WebSocketTransport(
-                await _Connect(without_user(url), headers, frame_limit, **secure), uptime_s
+                await _Connect(without_user(url), headers, frame_limit, **secure)
             )
         except InvalidStatus as error:
             raise _refusal(error, wall_s(), hide) from error
@@ -163,13 +148,8 @@ class _Connect(connect):
 class WebSocketTransport:
     """A `Transport` over the library's connection."""
 
-    def __init__(self, connection: ClientConnection, uptime_s: Callable[[], float]) -> None:
+    def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
-        self._uptime_s = uptime_s
-        self._loop = asyncio.get_running_loop()
-        self._gathered = 0  # bytes of the frames that this turn of the loop has written
-        self._gathered_since = 0.0
-        self._may_be_withdrawn: list[tuple[bytes, Withdraw]] = []  # of the gathered frames
 
     @property
     def tls(self) -> str | None:
@@ -186,50 +166,18 @@ class WebSocketTransport:
         """Return whether the socket is open and the transport's buffer empty."""
         return self.is_open and self._connection.transport.get_write_buffer_size() == 0
 
-    async def send(self, text: str, withdraw: Withdraw | None = None) -> None:
-        """Write before the first suspension, and without one.
+    async def send(self, text: str) -> None:
+        """Write before the first suspension.
 
-        The frames of one turn of the loop are one call of the kernel: a call costs more than a
-        frame, and lets other threads take Python's lock. They wait in the library's own queue, so
-        that they keep their place before whatever the library writes.
-
-        The library's `send` also waits for a full buffer to drain, which is not needed: frames are
-        sent while the buffer is empty (`writable`).
+        A connection that is not open is refused here: the library would wait for its end first.
         """
-        protocol, frame = self._connection.protocol, text_frame(text.encode())
-        if protocol.state is not State.OPEN:
-            raise TransportClosed(
-                CloseCode.ABNORMAL_CLOSURE, f"connection is {protocol.state.name.lower()}"
-            )
-        protocol.writes.append(frame)
-        if withdraw is not None:
-            self._may_be_withdrawn.append((frame, withdraw))
-        if not self._gathered:
-            self._gathered_since = self._uptime_s()
-            self._loop.call_soon(self._flush)
-        self._gathered += len(frame)
-        if self._gathered >= GATHERED_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        """Pass what was gathered to the kernel; what it does not take, the transport keeps."""
-        may_be_withdrawn, self._may_be_withdrawn = self._may_be_withdrawn, []
-        if may_be_withdrawn and self._uptime_s() - self._gathered_since > STOOD_STILL_S:
-            self._withdraw(may_be_withdrawn)
-        self._gathered = 0
-        # The library may have sent the frames with its own and ended the stream, to which nothing,
-        # not even no bytes, may then be written.
-        if data := b"".join(self._connection.protocol.data_to_send()):
-            self._connection.transport.write(data)
-
-    def _withdraw(self, gathered: Sequence[tuple[bytes, Withdraw]]) -> None:
-        """Drop those of the frames that are still in the library's queue."""
-        queue = self._connection.protocol.writes
-        queued = {id(frame) for frame in queue}
-        stale = {id(frame): withdraw for frame, withdraw in gathered if id(frame) in queued}
-        queue[:] = [frame for frame in queue if id(frame) not in stale]
-        for withdraw in stale.values():
-            withdraw()
+        state = self._connection.state
+        if state is not State.OPEN:
+            raise TransportClosed(CloseCode.ABNORMAL_CLOSURE, f"connection is {state.name.lower()}")
+        try:
+            await self._connection.send(text)
+        except ConnectionClosed as error:
+            raise _closed(error) from error
 
     async def receive(self) -> str | bytes:
         """Return the next message."""

@@ -56,7 +56,7 @@ async def probe() -> AsyncIterator[Probe]:
         )
         trip = RoundTrip(
             rest,
-            dialler(None, clock.wall, clock.uptime, rest.tokens.hide, frame_limit=BODY_LIMIT),
+            dialler(None, clock.wall, rest.tokens.hide, frame_limit=BODY_LIMIT),
             findings,
             media=MEDIA,
             new_id=lambda: f"m-{next(numbers)}",
