@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
 import jsonschema_rs
 import pytest
-from referencing import Registry
 
 from runner.core.diagnostics.codes import CODES
 from runner.core.transfer.outcome import Outcome
-from runner.schemas_lookup import schema
+from tests.cli.result_schema import RESULT, checked
 from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, Step
 
-RESULT = schema("result.v1")
 KINDS = {
     *("apply", "plan", "problems", "error", "status"),
     *(
@@ -34,15 +31,6 @@ KINDS = {
     ),
     *("explanations", "resolutions", "reversal", "approvals"),
 }
-
-
-def checked(text: str, kind: str) -> dict[str, Any]:
-    """Return a command's document, once both validators have accepted it."""
-    result: dict[str, Any] = json.loads(text)
-    jsonschema_rs.validator_for(RESULT).validate(result)
-    jsonschema.Draft202012Validator(RESULT, registry=Registry()).validate(result)
-    assert (result["version"], result["kind"]) == (1, kind)
-    return result
 
 
 def test_every_result_satisfies_the_schema(gateway: Gateway, harness: Harness):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_results import checked
+from tests.cli.result_schema import checked
 from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.receiver import Receiver

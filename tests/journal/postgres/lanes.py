@@ -7,10 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from runner.core.journal_location import JournalLocation
+from runner.core.transfer.states import Event
 from runner.journal.postgres.access import LaneLock, PostgresJournal
 from runner.journal.postgres.connection import JournalUrl
 from runner.journal.postgres.store import Store
-from tests.journal.builders import ORIGIN
+from tests.journal.builders import ORIGIN, manifest_rows
+from tests.journal.contract.journals import started
 from tests.postgres_server import execute
 
 TTL_S = 15.0
@@ -55,3 +57,11 @@ class Database:
     def bodies(self) -> list[dict[str, object]]:
         rows = self.ask("SELECT body FROM runner.events ORDER BY seq")
         return [json.loads(str(body)) for (body,) in rows]
+
+
+def use(journal: PostgresJournal) -> None:
+    """Carry one transfer out in a journal's lane."""
+    with journal.lock() as lock:
+        lock.acquire(0.0)
+        store = lock.open_store(environment="production", origin=ORIGIN)
+        started(store, journal, manifest_rows(1)).go("k0", Event.INTENT, Event.ACCEPTED)

@@ -10,16 +10,14 @@ import pytest
 
 from runner.core.errors import Locked, StorageError, UsageError
 from runner.core.journal_location import JournalLocation
-from runner.core.transfer.states import Event
 from runner.journal.postgres.access import PostgresJournal
 from runner.journal.postgres.administration import check
 from runner.journal.postgres.adoption import adopt
 from runner.journal.postgres.connection import JournalUrl, connect
 from runner.journal.postgres.server_identity import ServerIdentity, server_of
 from runner.ports.history import NO_PROVENANCE, Provenance
-from tests.journal.builders import ORIGIN, manifest_rows, note
-from tests.journal.contract.journals import started
-from tests.journal.postgres.lanes import Clock, Database
+from tests.journal.builders import note
+from tests.journal.postgres.lanes import Clock, Database, use
 from tests.postgres_server import fresh_database
 
 HERE = ServerIdentity("7391", 3)
@@ -30,13 +28,6 @@ def database() -> Iterator[Database]:
     made = Database(fresh_database())
     with made.open:
         yield made
-
-
-def use(journal: PostgresJournal) -> None:
-    with journal.lock() as lock:
-        lock.acquire(0.0)
-        store = lock.open_store(environment="production", origin=ORIGIN)
-        started(store, journal, manifest_rows(1)).go("k0", Event.INTENT, Event.ACCEPTED)
 
 
 def written_on(database: Database, server: str) -> None:

@@ -18,8 +18,7 @@ from runner.journal.postgres.adoption import adopt
 from runner.journals import create_journal
 from runner.ports.journal_access import Durability
 from tests.journal.builders import note
-from tests.journal.postgres.lanes import Clock, Database
-from tests.journal.postgres.test_adoption import use
+from tests.journal.postgres.lanes import Clock, Database, use
 from tests.postgres_server import binary, execute, fresh_database, url_of
 
 
