@@ -7,8 +7,9 @@ import time
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosedError
 
-from runner.gateways.websocket.transport import TransportClosed, dialler
+from runner.gateways.websocket.transport import TransportClosed, WebSocketTransport, dialler
 
 
 async def received_of(texts: list[str]) -> tuple[list[str], int | None]:
@@ -78,3 +79,31 @@ async def test_a_large_frame_has_begun_to_leave_before_the_first_suspension():
             sending.throw(asyncio.CancelledError())
         assert await asyncio.wait_for(got.get(), 10) == text
         await transport.close(1000, "done")
+
+
+async def test_a_stream_that_ends_in_the_turn_of_a_frame_is_a_lost_session_and_no_error():
+    """The library passes the frame on, and ends its own side of the stream."""
+    got: list[str] = []
+    wrong: list[object] = []
+    ended = asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+
+    async def read(connection: ServerConnection) -> None:
+        got.append(str(await connection.recv()))
+        with pytest.raises(ConnectionClosedError):
+            await connection.recv()
+        ended.set()
+
+    async with serve(read, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        transport = await dialler(None, time.time)(f"ws://127.0.0.1:{port}/", {})
+        assert isinstance(transport, WebSocketTransport)
+        await transport.send("before the end")
+        transport._connection.eof_received()
+        with pytest.raises(TransportClosed, match="lost without a close frame"):
+            await transport.receive()
+        await ended.wait()
+        with pytest.raises(TransportClosed):
+            await transport.send("after the end")
+        await transport.close(1000, "done")
+    assert (got, wrong) == (["before the end"], [])
