@@ -262,6 +262,11 @@ def verify_run(arguments: RunArguments, run: str, signers: str | None = None) ->
     return _command(("audit", "verify"), (run,), options)
 
 
+def verify_chain(journal: str, run: str) -> tuple[str, ...]:
+    """Return the command that checks a run's audit chain in a journal, wherever its reports are."""
+    return _command(("audit", "verify"), (run,), _options(("--journal", journal)))
+
+
 def sign_run(arguments: RunArguments, run: str) -> tuple[str, ...]:
     """Return the command that signs a run's record; `KEY` in it is to be filled in."""
     report_dir = ("--report-dir", _other(arguments.report_dir))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from runner.core import next_steps
 from runner.core.errors import StorageError
 from runner.core.records.chained_record import StoredRun, record_fault, whole_body
 from runner.core.records.run_record import RunRecord
@@ -59,10 +60,11 @@ def stored_run(row: Sequence[Any]) -> StoredRun:
 def checked_record(stored: StoredRun, address: str) -> RunRecord:
     """Return a run's record for a report. Raises `StorageError` for one that the chain does not have."""
     if (fault := record_fault(stored)) is not None:
+        check = next_steps.shell_line(next_steps.verify_chain(address, stored.id))
         raise StorageError(
             f"the record of run {stored.id} in the journal {address} was changed: {fault}. A report of it"
-            " cannot be trusted, so none is made. Restore the journal from a copy; runner audit verify"
-            f" {stored.id} says what else was changed"
+            " cannot be trusted, so none is made. Restore the journal from a copy; what else was changed"
+            f" is said by: {check}"
         )
     return RunRecord.from_json(json.loads(stored.record))
 
