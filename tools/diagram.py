@@ -22,6 +22,16 @@ def diagram() -> str:
     return "\n".join(lines)
 
 
+def transitions() -> str:
+    """Return the table in Markdown, for pages on which no mermaid is drawn."""
+    lines = ["| from | by | to |", "| --- | --- | --- |"]
+    for state, ways in TABLE.items():
+        for after, events in groupby(sorted(ways.items(), key=_target), key=_target):
+            lines.append(f"| {state} | {', '.join(event for event, _ in events)} | {after} |")
+    final = ", ".join(sorted(state for state in State if state in FINAL))
+    return "\n".join([*lines, "", f"A transfer begins `ready`; {final} are final.", ""])
+
+
 def _lines() -> Iterator[str]:
     yield f"[*] --> {State.READY}"
     for state, ways in TABLE.items():

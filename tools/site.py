@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from typer.main import get_command
 from runner.cli.app import command_line
 from runner.core.exit_code import ExitCode
 from runner.schemas_lookup import schema_text
+from tools.diagram import diagram, transitions
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -39,6 +41,14 @@ _NAMED = re.compile(r"^( *```\w+) ([\w.-]+)$", re.MULTILINE)
 _CODE = re.compile(r"^```.*?^```|^ +```.*?^ +```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 
 
+_SESSION = re.compile(
+    r'<div class="highlight"><pre>((?:(?!</pre>).)*<span class="gp">.*?)</pre>', re.DOTALL
+)
+"""A terminal's session in a built page: the highlighter marks its prompts."""
+
+_PROMPT = "$ "
+
+
 def write(out: Path) -> None:
     """Write all pages below `out`, from nothing."""
     shutil.rmtree(out, ignore_errors=True)
@@ -50,7 +60,7 @@ def write(out: Path) -> None:
     for path in out.rglob("*.md"):
         page = path.relative_to(out).as_posix()
         origin = origins.get(page, f"docs/{page}")
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8").replace(diagram(), transitions())
         text = with_links(text, origin, page, pages)
         path.write_text(_NAMED.sub(r'\1 title="\2"', text), encoding="utf-8")
     reference = out / "reference"
@@ -73,7 +83,26 @@ def finish(site: Path) -> None:
             r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)=\"https?:[^>]*>", text
         ):
             raise ValueError(f"{path}: loads from elsewhere: {foreign[0]}")
-        path.write_text(text, encoding="utf-8")
+        path.write_text(with_commands_to_copy(text), encoding="utf-8")
+
+
+def with_commands_to_copy(page: str) -> str:
+    """Return a built page whose copy buttons copy a session's commands: no prompts, no output."""
+
+    def marked(found: re.Match[str]) -> str:
+        lines = unescape(re.sub(r"<[^>]*>", "", found[1])).splitlines()
+        commands: list[str] = []
+        goes_on = False
+        for line in lines:
+            if goes_on or line.startswith(_PROMPT):
+                commands.append(line if goes_on else line.removeprefix(_PROMPT))
+                goes_on = line.endswith("\\")
+        copied = escape("\n".join(commands), quote=True)
+        return found[0].replace(
+            '<div class="highlight"', f'<div class="highlight" data-copy="{copied}"'
+        )
+
+    return _SESSION.sub(marked, page)
 
 
 def with_links(text: str, origin: str, page: str, pages: set[str]) -> str:

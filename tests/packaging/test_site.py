@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,22 @@ def test_each_block_opens_as_the_sites_generator_reads_it(pages: Path):
     for page in pages.rglob("*.md"):
         fences = re.findall(r"^ *```.*$", page.read_text("utf-8"), re.MULTILINE)
         assert [line for line in fences if not opens.match(line)] == [], page.name
+
+
+def test_no_page_shows_the_source_of_a_diagram(pages: Path):
+    for page in pages.rglob("*.md"):
+        assert "```mermaid" not in page.read_text("utf-8"), page.name
+    assert "| ready | intent | sending |" in (pages / "architecture.md").read_text("utf-8")
+
+
+def test_what_is_copied_of_a_session_are_its_commands():
+    session = (
+        '<div class="highlight"><pre><span></span><code><span class="gp">$ </span>runner plan <span class="se">\\'
+        '\n</span>  a.yaml &amp;&amp; echo <span class="s2">&quot;ok&quot;</span>\n'
+        '<span class="go">60 to send</span>\n<span class="gp">$ </span>runner apply a.yaml\n</code></pre></div>'
+    )
+    other = '<div class="highlight"><pre><code>version: 1\n</code></pre></div>'
+    copied = re.search(r'data-copy="([^"]*)"', site.with_commands_to_copy(other + session))
+    assert copied is not None
+    assert unescape(copied[1]) == 'runner plan \\\n  a.yaml && echo "ok"\nrunner apply a.yaml'
+    assert site.with_commands_to_copy(other) == other
