@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,16 @@ def journal(text: str) -> JournalLocation:
     """Read where a journal is: a file's path, or a database's URL. Raises `BadParameter`."""
     if not text.strip():
         raise typer.BadParameter("it is empty; name a file, or a database with postgresql://")
-    return JournalLocation(text if "://" in text else str(Path(text)))
+    return JournalLocation(text if "://" in text else str(plain_path(text)))
+
+
+def plain_path(text: str) -> Path:
+    """Return a path without `..`, where that leads to the same place: next steps show it."""
+    path = Path(text)
+    if ".." not in path.parts or "\0" in text:
+        return path
+    plain = os.path.normpath(path)
+    return Path(plain) if os.path.realpath(plain) == os.path.realpath(path) else path
 
 
 def times(value: str | int) -> int:

@@ -73,6 +73,7 @@ ReportDir = Annotated[
         envvar="RUNNER_REPORT_DIR",
         metavar="FOLDER",
         help="Write reports below this folder.",
+        parser=option_parsers.plain_path,
         rich_help_panel=PLACES,
     ),
 ]
@@ -83,6 +84,7 @@ ReportDirOfRun = Annotated[
         envvar="RUNNER_REPORT_DIR",
         metavar="FOLDER",
         help="Look for the run's report in this folder.",
+        parser=option_parsers.plain_path,
         rich_help_panel=PLACES,
         show_default="where the run wrote it",
     ),

@@ -243,6 +243,8 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
     yield from _steps(told)
     if result.plan is not None:
         yield from plan_steps(result)
+    elif result.exit_code is ExitCode.UNREACHABLE:
+        yield from _steps(result.steps)
     elif todo and Outcome.IN_DOUBT not in todo and result.given is not None:
         yield f"    {next_steps.shell_line(next_steps.apply(result.given))}"
 
