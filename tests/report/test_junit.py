@@ -56,7 +56,7 @@ def test_a_parser_of_others_reads_every_case(rendered: Rendered):
     """`junitparser` is what publishers of results on GitHub read them with."""
     parsed = JUnitXml.fromstring(rendered(samples.mixed(12), "junit").encode())
     [suite] = parsed
-    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (12, 2, 1, 3)
+    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (12, 2, 1, 2)
     results = {case.name: [type(result) for result in case.result] for case in suite}
     assert results[samples.identity("interaction", 6)] == [Error]
     assert results[samples.identity("interaction", 3)] == [Failure]
@@ -76,7 +76,7 @@ def test_outcomes_become_what_a_build_server_knows(rendered: Rendered):
         "passed",
         "failure",
         "passed",
-        "skipped",
+        "passed",
         "error",
         "failure",
         "skipped",
@@ -85,7 +85,7 @@ def test_outcomes_become_what_a_build_server_knows(rendered: Rendered):
         "passed",
     ]
     counts = {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")}
-    assert counts == {"tests": "12", "failures": "2", "errors": "1", "skipped": "3"}
+    assert counts == {"tests": "12", "failures": "2", "errors": "1", "skipped": "2"}
 
 
 def test_a_failure_says_why_and_of_which_interaction(rendered: Rendered):

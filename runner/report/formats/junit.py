@@ -65,8 +65,8 @@ def _counts(summary: Summary) -> dict[str, str]:
 
 def _element(outcome: Outcome) -> str | None:
     """Return the element of a test case that an outcome makes; None: the test passed."""
-    if outcome is Outcome.TRANSFERRED:
-        return None
+    if outcome in {Outcome.TRANSFERRED, Outcome.UNCHANGED}:
+        return None  # where it should be, by this run or an earlier one
     if outcome is Outcome.IN_DOUBT:
         return "error"
     return "failure" if outcome.is_failure else "skipped"
