@@ -15,7 +15,15 @@ from typing import Self
 
 from runner.core.manifest.model import Limits
 from runner.core.pacing.circuit_breaker import BreakerPolicy, RetryBudget
-from runner.core.pacing.pace_left import FULL_PACE, HELD_OFF, SLOWED_DOWN, PaceLeft
+from runner.core.pacing.pace_left import (
+    ASKED_BEFORE,
+    FULL_PACE,
+    HELD_OFF,
+    RATE_LIMITED,
+    SLOWED_DOWN,
+    PaceLeft,
+    why_text,
+)
 from runner.core.pacing.rate import (
     AdaptiveRate,
     Bucket,
@@ -171,7 +179,7 @@ class Admission:
         self._held_off_why = ""
         metrics.rate_per_s = self._pace.rate_per_s
         if self._pace.rate_per_s != limits.rate_per_s:
-            self._add_event(TimelineEventKind.SLOWED, self._pace.rate_per_s, "asked_before")
+            self._add_event(TimelineEventKind.SLOWED, self._pace.rate_per_s, ASKED_BEFORE)
         if pace.hold_off is not None and (left_s := pace.hold_off.left_s(clock.wall())) > 0:
             self._hold_until(left_s, pace.hold_off.why)
         self._holds: dict[str, str] = {}
@@ -214,7 +222,7 @@ class Admission:
         if self._gateway.generation is None:
             return "the session"
         if (left_s := self.held_off_for_s) > 0:
-            return f"{left_s:.0f} s more ({self._held_off_why})"
+            return f"{math.ceil(left_s)} s more ({why_text(self._held_off_why)})"
         if self.circuit.is_open:
             return "the gateway to answer again (open circuit)"
         return "look-ups to be answered again (open circuit)" if self.look_ups.is_open else None
@@ -318,7 +326,7 @@ class Admission:
         finally:
             self._count_as_written(slot)
 
-    def lower_rate(self, sent_at: float, why: str = "rate_limited") -> None:
+    def lower_rate(self, sent_at: float, why: str = RATE_LIMITED) -> None:
         """Halve the pace: a frame that left at `sent_at` was answered "too fast"."""
         now = self._clock.now()
         before = self._pace

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.media import MediaMatrix
+from runner.core.pacing.pace_left import RETRY_AFTER
 from runner.core.pacing.rate import LONGEST_OBEYED_S
 from runner.core.timestamps import timestamp
 from runner.core.transfer.doubt_evidence import Baseline, SendClocks
@@ -199,7 +200,7 @@ class MessageSender:
                 " that are waited; run apply again after that",
             )
         else:
-            self._admission.hold_off(wait_s, "retry_after")
+            self._admission.hold_off(wait_s, RETRY_AFTER)
 
     def _after(self, transfer: ActiveTransfer, event: Event, answer: Reply) -> Event | None:
         """Prepare the next delivery, or return the event that ends the transfer without one."""

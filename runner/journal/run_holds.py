@@ -13,6 +13,7 @@ from runner.core.control import CommandName, command_of
 from runner.core.frozen import frozen
 from runner.core.gates import Verdict
 from runner.core.number_text import duration
+from runner.core.pacing.pace_left import why_text
 from runner.core.records.recent_failures import stage_of
 from runner.core.timestamps import seconds, timestamp
 from runner.ports import Note
@@ -33,7 +34,7 @@ class _Held:
     def at(self, at: float) -> Hold:
         if not self.counts_down:
             return self.hold
-        return Hold(f"{self.until - at:.0f} s more ({self.hold.cause})")
+        return Hold(f"{math.ceil(self.until - at)} s more ({why_text(self.hold.cause)})")
 
 
 class RunHolds:

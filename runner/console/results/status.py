@@ -18,7 +18,7 @@ from runner.core.frozen import frozen
 from runner.core.next_steps import Step
 from runner.core.number_text import counted
 from runner.core.records.undelivered import Undelivered
-from runner.core.timestamps import seconds_between
+from runner.core.timestamps import clock_time, seconds_between
 from runner.core.transfer.outcome import Outcome, outcome_named, outcome_words
 from runner.ports.history import Hold
 
@@ -154,9 +154,9 @@ def _run_lines(run: RunStatus, paint: Paint) -> Iterator[str]:
     strong = {ExitCode.OK.outcome: paint.green, RunState.RUNNING: paint.yellow}
     word = strong.get(run.outcome, paint.red)(run.outcome)
     yield f"{paint.bold(visible(run.id))}  {word}  batch {visible(run.batch)}"
-    ended = f", finished {run.finished_at}" if run.finished_at else ""
+    ended = f", finished {clock_time(run.finished_at)}" if run.finished_at else ""
     holder = f", by {visible(run.holder)}" if run.holder else ""
-    yield f"  {paint.faint(f'started {run.started_at}{ended}{holder}')}"
+    yield f"  {paint.faint(f'started {clock_time(run.started_at)} UTC{ended}{holder}')}"
     if run.record_fault is not None:
         changed = f"its record was changed, and this cannot be trusted: {redact(run.record_fault)}"
         yield f"  {paint.red(shorten(changed, HOLD_LIMIT))}"

@@ -22,6 +22,21 @@ HELD_OFF = "held off"
 
 EVENTS = (SLOWED_DOWN, HELD_OFF)
 
+RATE_LIMITED, ASKED_BEFORE, RETRY_AFTER = "rate_limited", "asked_before", "retry_after"
+"""Why a run is slowed down or held off, as the chain spells it; other reasons are sentences."""
+
+WHY_TEXTS: Mapping[str, str] = {
+    RATE_LIMITED: "the gateway answered that frames come too fast",
+    ASKED_BEFORE: "the gateway asked an earlier run for it",
+    RETRY_AFTER: "the gateway asked for it (Retry-After)",
+}
+
+
+def why_text(why: str) -> str:
+    """Return in words why a run is slowed down or held off."""
+    return WHY_TEXTS.get(why, why)
+
+
 LATEST_EVENTS = 20_000
 """How many of the chain's last events are looked through: a gateway that asks for less gets few."""
 

@@ -11,6 +11,7 @@ from runner.core.records.comparison import (
     Comparison,
     Difference,
 )
+from runner.core.timestamps import clock_time
 from runner.report.formats.markdown_text import code, prose, table
 
 NAME_LIMIT = 100
@@ -45,7 +46,7 @@ def compared_md(
 def _side(word: str, side: ComparedRun) -> str:
     run = side.run
     batch, outcome = code(run.batch, NAME_LIMIT), prose(run.outcome, NAME_LIMIT)
-    return f"**{word}:** batch {batch}, {outcome}, started {prose(run.started_at)}"
+    return f"**{word}:** batch {batch}, {outcome}, started {prose(clock_time(run.started_at))} UTC"
 
 
 def _examples(change: Change, clean: Callable[[str], str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from runner.core.number_text import duration, figure
+from runner.core.pacing.pace_left import WHY_TEXTS
 from runner.core.records.run_record import TimelineEvent, TimelineEventKind
 from runner.core.timestamps import clock_time, seconds_or_none
 from runner.report.model import Content
@@ -29,12 +30,6 @@ _CODES = {
     1012: "service restart",
     1013: "try again later",
 }
-_WHY = {
-    "rate_limited": "the gateway answered that frames come too fast",
-    "asked_before": "the gateway asked an earlier run for it",
-    "retry_after": "the gateway asked for it (Retry-After)",
-}
-
 _SENTENCES: Mapping[str, str] = {
     TimelineEventKind.RENEWED: "The token was renewed.",
     TimelineEventKind.ANSWERED: "The gateway answered again: the circuit closed.",
@@ -120,7 +115,7 @@ def _since(start: float | None, at_s: float | None) -> str:
 
 def _words(event: TimelineEvent, tls: str | None, gap_s: float | None) -> tuple[str, str | None]:
     """Return an event's sentence, and the gateway's own text."""
-    value, known = event.value, _WHY.get(event.reason or "")
+    value, known = event.value, WHY_TEXTS.get(event.reason or "")
     why, said = (f": {known}", None) if known else ("", event.reason)
     text = _SENTENCES.get(event.turn, "An event that this version does not know.")
     match event.turn:
