@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runner.core.errors import StorageError, UsageError
-from runner.report.formats.registry import format_named
+from runner.report.html.page import render_html
 from runner.report.model import Content
 
 PDF = "report.pdf"
@@ -26,6 +26,11 @@ _UNPACKING_MS = 60_000  # of the page's own clock, which stands still while the 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 VARIABLE = "RUNNER_CHROMIUM"
+
+_LETTER = frozenset(
+    ("BO", "CA", "CL", "CO", "CR", "DO", "GT", "MX", "NI", "PA", "PH", "PR", "SV", "US", "VE")
+)
+"""Territories whose paper is Letter; everywhere else it is A4 (ISO 216)."""
 
 
 def find_browser(variables: Mapping[str, str]) -> str:
@@ -56,12 +61,19 @@ def write_pdf(content: Content, out: Path, variables: Mapping[str, str]) -> Path
         with tempfile.TemporaryDirectory() as folder:
             page, printed = Path(folder, "report.html"), Path(folder, PDF)
             with page.open("w", encoding="utf-8", errors="replace") as stream:
-                format_named("html").render(content, stream.write)
+                render_html(content, stream.write, paper=paper_of(variables))
             _print(browser, page, printed, Path(folder, "profile"))
             _move(printed, out)
     except OSError as error:
         raise StorageError(f"{out} cannot be written ({error.strerror or error})") from error
     return out
+
+
+def paper_of(variables: Mapping[str, str]) -> str:
+    """Return the size of paper, as CSS names it, by the locale's territory (`LC_PAPER`)."""
+    locale = next(filter(None, map(variables.get, ("LC_ALL", "LC_PAPER", "LANG"))), "")
+    territory = locale.partition(".")[0].partition("@")[0].partition("_")[2]
+    return "Letter" if territory in _LETTER else "A4"
 
 
 def _print(browser: str, page: Path, printed: Path, profile: Path) -> None:

@@ -64,17 +64,22 @@ class BreakdownRow(NamedTuple):
     shares: tuple[page_figures.BarSegment, ...]
 
 
-def render_html(content: Content, write: Callable[[str], object]) -> None:
-    """Write the page in pieces; rows are not held in memory."""
+def render_html(
+    content: Content, write: Callable[[str], object], *, paper: str | None = None
+) -> None:
+    """Write the page in pieces; rows are not held in memory.
+
+    `paper` is the size that it is printed on, as CSS names it; None: the printer's own.
+    """
     template = _templates().get_template("report.html.j2")
-    for part in template.generate(_variables(content)):
+    for part in template.generate(_variables(content, paper)):
         write(part)
 
 
-def _variables(content: Content) -> dict[str, Any]:
+def _variables(content: Content, paper: str | None) -> dict[str, Any]:
     source, summary = content.source, content.summary
     bin_s, points = coarsened(source.figures.timeline, source.figures.timeline_bin_s)
-    style, script = _style() + _page_foot(source.run), _script()
+    style, script = _style() + _page_foot(source.run) + _page_size(paper), _script()
     verdict, given = verdict_of(content), next_steps.RunArguments.of(source.run)
     category_counts, manifest = count_categories(content), shown_lines(source)
     return {
@@ -195,6 +200,13 @@ def _page_foot(run: RunRecord) -> str:
     return (
         f'@media print {{ @page {{ @bottom-left {{ content: "{name}"; font: 8pt system-ui; }} }} }}'
     )
+
+
+def _page_size(paper: str | None) -> str:
+    """Return the rules that choose the paper; the list is printed across it."""
+    if paper is None:
+        return ""
+    return f"@page {{ size: {paper}; }} @page list {{ size: {paper} landscape; }}"
 
 
 def page_style() -> tuple[Markup, str]:
