@@ -38,6 +38,9 @@ def test_hostile_texts_stand_as_text_and_run_nothing(opened: Open):
     assert "owned" not in page.title()
 
 
+WIDE = {"width": 1440, "height": 900}
+
+
 def test_search_filter_and_sort(opened: Open):
     page = opened(samples.mixed(60))
     assert found(page) == "60 transfers, page 1 of 2"
@@ -51,6 +54,60 @@ def test_search_filter_and_sort(opened: Open):
     page.locator("#found", has_text=re.compile("^5 of ")).wait_for()
     page.get_by_role("button", name="failed 5").click()
     assert found(page) == "10 of 60 transfers, page 1 of 1"
+
+
+def test_all_words_of_a_search_must_match_and_what_is_quoted_stays_whole(opened: Open):
+    page = opened(samples.mixed(60))
+    for wanted, of in (
+        ("vip-44", 1),
+        ("vip 44 billing-", 1),
+        ("billing- 44 vip", 1),
+        ("vip-44 nowhere", 0),
+        ('"vip 44"', 0),
+        ('"rate_limited" vip', None),
+        ('"vip-44', 1),
+        ('""', 60),
+    ):
+        page.get_by_label("Search").fill(wanted)
+        text = f"{of} of 60 transfers" if of not in {None, 60} else "transfers, page"
+        page.locator("#found", has_text=text).wait_for()
+
+
+@pytest.mark.parametrize("address", ["#show=failed", "#q=vip", "#callback=failed"])
+def test_an_address_with_a_filter_leads_to_the_list(opened: Open, address: str):
+    page = opened(samples.mixed(60), address, viewport=WIDE)
+    page.locator("#found", has_text=" of ").wait_for()
+    top = page.locator("#transfers").bounding_box()
+    assert top is not None
+    assert -1 <= top["y"] < 450
+
+
+def test_each_outcome_has_a_shape_of_its_own(opened: Open):
+    """Also where only two colours are shown, and on paper."""
+    shape = """marks => Object.fromEntries(marks.map((mark) => {
+        const drawn = getComputedStyle(mark, '::before');
+        return [mark.innerText, [drawn.clipPath, drawn.borderRadius, drawn.borderTopWidth, drawn.transform,
+            drawn.backgroundColor === 'rgba(0, 0, 0, 0)'].join(' ')];
+    }))"""
+    for source in (samples.mixed(60), samples.planned(60)):
+        for settings in ({}, {"forced_colors": "active"}):
+            page = opened(source, **settings)
+            shapes = page.locator("#transfers fieldset .outcome").evaluate_all(shape)
+            assert len(shapes) > 3
+            assert len(set(shapes.values())) == len(shapes), shapes
+
+
+def test_every_mark_of_the_timeline_is_drawn(opened: Open):
+    """A rectangle without a width is not: no pixel of it is in the picture."""
+    page = opened(samples.guarded(), viewport=WIDE)
+    sizes = page.locator(".plot .mark").evaluate_all(
+        "marks => marks.map((mark) => [mark.tagName, mark.getBoundingClientRect().width,"
+        " mark.getBoundingClientRect().height, getComputedStyle(mark).stroke])"
+    )
+    assert {"line", "rect"} <= {tag for tag, *_ in sizes}
+    for tag, width, height, stroke in sizes:
+        assert height > 0
+        assert stroke != "none" if tag == "line" else width > 0
 
 
 def test_sorting_turns_round_and_leaves_what_has_no_value_last(opened: Open):
@@ -346,11 +403,8 @@ def test_proof_and_windows_fit_and_their_texts_can_be_copied(opened: Open):
         assert rows[0] == "Wed 2026-12-02 22:00 \N{EN DASH} Thu 04:00"
 
 
-WIDE = {"width": 1440, "height": 900}
-
-
 def test_queues_are_named_first_and_their_ids_can_be_copied(opened: Open):
-    page = opened(samples.guarded(), "#q=billing+eu&show=transferred", viewport=WIDE)
+    page = opened(samples.guarded(), "#q=%22billing+eu%22&show=transferred", viewport=WIDE)
     assert found(page).startswith("4 of ")
     row = page.locator("#transfers tbody tr").first
     cell = row.locator("td.wide").first

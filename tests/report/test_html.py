@@ -410,3 +410,10 @@ def test_a_hundred_thousand_transfers_stay_under_25_megabytes(rendered: Rendered
 )
 def test_media_in_a_few_words(media: dict[str, Any], text: str):
     assert media_text(media) == text
+
+
+@pytest.mark.parametrize("source", [samples.mixed(), samples.guarded(), samples.planned()])
+def test_no_shape_of_the_page_is_without_a_width(source: ReportSource, rendered: Rendered):
+    """What has none is not drawn, though a legend promises it."""
+    page = rendered(source, "html")
+    assert re.findall(r'<(?:rect|image)\b[^>]*(?:width|height)="0(?:\.0*)?%?"[^>]*>', page) == []

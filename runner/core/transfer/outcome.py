@@ -16,12 +16,28 @@ class Tone(StrEnum):
     BAD = "bad"
 
 
+class Shape(StrEnum):
+    """The mark of an outcome, which tells it from all others without any colour."""
+
+    DISC = "disc"
+    EQUALS = "equals"
+    SQUARE = "square"
+    CROSS = "cross"
+    RING = "ring"
+    BOX = "box"
+    DIAMOND = "diamond"
+    ARROW = "arrow"
+    TRIANGLE = "triangle"
+    DASH = "dash"
+
+
 class _Traits(NamedTuple):
     """What follows from an outcome."""
 
     rank: int
     words: str
     tone: Tone
+    shape: Shape
     is_failure: bool = False
     is_done: bool = False
     needs_reason: bool = True
@@ -39,6 +55,7 @@ class Outcome(StrEnum):
     rank: int  # 0: the most urgent
     words: str  # in prose
     tone: Tone
+    shape: Shape  # no two outcomes share one
     is_failure: bool  # nothing was moved, and that is not as it should be
     is_done: bool  # nothing is left to do
     needs_reason: bool  # reports group these transfers by cause
@@ -59,7 +76,7 @@ class Outcome(StrEnum):
 
     TRANSFERRED = (
         "transferred",
-        _Traits(6, "transferred", Tone.GOOD, is_done=True, needs_reason=False),
+        _Traits(6, "transferred", Tone.GOOD, Shape.DISC, is_done=True, needs_reason=False),
     )
     REJECTED = (
         "rejected",
@@ -67,6 +84,7 @@ class Outcome(StrEnum):
             2,
             "rejected",
             Tone.BAD,
+            Shape.SQUARE,
             is_failure=True,
             advice=(
                 "the gateway refused these and moved nothing: fix what the reasons name, "
@@ -80,6 +98,7 @@ class Outcome(StrEnum):
             1,
             "failed",
             Tone.BAD,
+            Shape.CROSS,
             is_failure=True,
             advice=(
                 "all retries were used up and nothing was moved: check that the gateway works, "
@@ -87,13 +106,14 @@ class Outcome(StrEnum):
             ),
         ),
     )
-    SKIPPED = "skipped", _Traits(4, "skipped", Tone.QUIET, is_done=True)
+    SKIPPED = "skipped", _Traits(4, "skipped", Tone.QUIET, Shape.RING, is_done=True)
     IN_DOUBT = (
         "in_doubt",
         _Traits(
             0,
             "in doubt",
             Tone.DOUBT,
+            Shape.DIAMOND,
             advice=(
                 "each may or may not have been carried out, and none is sent again blindly: look "
                 "each one up at the gateway, by its interaction id and message id in the report; "
@@ -108,6 +128,7 @@ class Outcome(StrEnum):
             3,
             "not attempted",
             Tone.QUIET,
+            Shape.BOX,
             calls_back=False,
             was_begun=False,
             advice="the run ended before their turn: apply again to take them up",
@@ -115,7 +136,15 @@ class Outcome(StrEnum):
     )
     UNCHANGED = (
         "unchanged",
-        _Traits(5, "unchanged", Tone.CALM, is_done=True, needs_reason=False, calls_back=False),
+        _Traits(
+            5,
+            "unchanged",
+            Tone.CALM,
+            Shape.EQUALS,
+            is_done=True,
+            needs_reason=False,
+            calls_back=False,
+        ),
     )
 
     @property

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from runner.core.frozen import frozen
 from runner.core.records.comparison import Change, ComparedTransfer, Comparison, Difference
 from runner.core.timestamps import clock_time
+from runner.core.transfer.outcome import Outcome, Shape, Tone
+from runner.report.html.outcome_categories import style_of
 from runner.report.html.page import page_style, template
 
 NONE = "\N{EN DASH}"
@@ -18,7 +20,7 @@ class ChangeRow:
 
     count: int
     text: str
-    tone: str
+    style: str  # classes of page.css
     examples: tuple[tuple[str, str], ...]  # keys, and what is to say of each
     more: int
 
@@ -54,14 +56,19 @@ def render_comparison(
 
 def _row(change: Change, text: str, clean: Callable[[str], str]) -> ChangeRow:
     shown = () if change.expected else change.examples
-    after = change.after
     return ChangeRow(
         count=change.count,
         text=text,
-        tone="calm" if after is None or change.expected else str(after.tone),
+        style=_style(change),
         examples=tuple((each.key, _told(each, clean)) for each in shown),
         more=0 if change.expected else change.count - len(shown),
     )
+
+
+def _style(change: Change) -> str:
+    if change.after is None:
+        return f"{Tone.CALM} {Shape.DASH}"
+    return style_of(Outcome.UNCHANGED if change.expected else change.after)
 
 
 def _told(difference: Difference, clean: Callable[[str], str]) -> str:

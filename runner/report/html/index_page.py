@@ -12,6 +12,7 @@ from runner.core.manifest.model import SIMULATOR
 from runner.core.number_text import counted
 from runner.core.timestamps import clock_time
 from runner.core.transfer.outcome import BY_URGENCY, Outcome
+from runner.report.html.outcome_categories import style_of
 from runner.report.html.page import page_style, template
 
 _PERCENT = 100.0
@@ -37,7 +38,7 @@ class IndexedRun:
     started: str  # UTC, to the second
     started_at: str  # RFC 3339
     outcome: str
-    tone: str
+    style: str  # classes of page.css
     counts: tuple[tuple[str, str, int], ...]  # words, style, number; the most urgent first
     segments: tuple[Segment, ...]
     told: str  # the whole in one sentence
@@ -88,7 +89,7 @@ def _run(head: Mapping[str, Any], address: str | None) -> IndexedRun:
     run, summary = head["run"], head["summary"]
     numbers = {outcome: int(summary.get(outcome.value, 0)) for outcome in Outcome}
     counts = tuple(
-        (outcome.words, str(outcome.tone), numbers[outcome])
+        (outcome.words, style_of(outcome), numbers[outcome])
         for outcome in BY_URGENCY
         if numbers[outcome]
     )
@@ -103,7 +104,7 @@ def _run(head: Mapping[str, Any], address: str | None) -> IndexedRun:
         started=clock_time(started),
         started_at=started,
         outcome=ended,
-        tone="good" if ended == ExitCode.OK.outcome else _tone(numbers),
+        style=_style(ended, numbers),
         counts=counts,
         segments=tuple(_segments(counts)),
         told=f"{clock_time(started)} UTC, {ended}: {told}",
@@ -119,8 +120,11 @@ def _proof(head: Mapping[str, Any]) -> Iterator[str]:
         yield counted(signatures, "signature") + " beside it, not checked here"
 
 
-def _tone(numbers: Mapping[Outcome, int]) -> str:
-    return "doubt" if numbers[Outcome.IN_DOUBT] else "bad"
+def _style(ended: str, numbers: Mapping[Outcome, int]) -> str:
+    """Return the classes of a run's verdict, drawn like the outcome that decided it."""
+    if ended == ExitCode.OK.outcome:
+        return style_of(Outcome.TRANSFERRED)
+    return style_of(Outcome.IN_DOUBT if numbers[Outcome.IN_DOUBT] else Outcome.REJECTED)
 
 
 def _segments(counts: Sequence[tuple[str, str, int]]) -> Iterator[Segment]:

@@ -16,7 +16,7 @@ from runner.core.records.breakdown import (
     wave,
 )
 from runner.core.records.run_record import TransferRecord
-from runner.core.transfer.outcome import Outcome, Tone
+from runner.core.transfer.outcome import Outcome, Shape, Tone
 from runner.core.transfer.reasons import Code
 from runner.report.model import Content
 
@@ -28,7 +28,7 @@ class Category(NamedTuple):
     """A category of transfers: its name, its style on the page, and its rank."""
 
     word: str
-    style: str  # a class of page.css: a tone, or `planned`
+    style: str  # classes of page.css: a tone, or `planned`, and a shape
     urgency: int
     needs_attention: bool = False
     outcome: Outcome | None = None  # None: a forecast
@@ -39,23 +39,28 @@ class Category(NamedTuple):
         return [self.word, self.style, self.urgency, spelling]
 
 
+def style_of(outcome: Outcome) -> str:
+    """Return the classes of page.css that draw an outcome."""
+    return f"{outcome.tone} {outcome.shape}"
+
+
 OF_RUNS = tuple(
-    Category(outcome.words, outcome.tone, outcome.rank, outcome.needs_attention, outcome)
+    Category(outcome.words, style_of(outcome), outcome.rank, outcome.needs_attention, outcome)
     for outcome in Outcome
 )
 """In the order of `Outcome`."""
 
 SENT, CHANGED, LEFT_OUT = 0, 1, 7
 OF_PLANS = (
-    Category("to send", "planned", 4),
-    Category("to send (changed)", "planned", 3),
-    Category("unchanged", Tone.CALM, 7),
-    Category("in doubt", Tone.DOUBT, 0, needs_attention=True),
-    Category("would be refused", Tone.BAD, 1, needs_attention=True),
-    Category("look-up failed", Tone.BAD, 2, needs_attention=True),
-    Category("would be skipped", Tone.QUIET, 5),
-    Category("left out", Tone.QUIET, 6),
-    Category("found transferred", Tone.CALM, 8),
+    Category("to send", f"planned {Shape.ARROW}", 4),
+    Category("to send (changed)", f"planned {Shape.TRIANGLE}", 3),
+    Category("unchanged", f"{Tone.CALM} {Shape.EQUALS}", 7),
+    Category("in doubt", f"{Tone.DOUBT} {Shape.DIAMOND}", 0, needs_attention=True),
+    Category("would be refused", f"{Tone.BAD} {Shape.SQUARE}", 1, needs_attention=True),
+    Category("look-up failed", f"{Tone.BAD} {Shape.CROSS}", 2, needs_attention=True),
+    Category("would be skipped", f"{Tone.QUIET} {Shape.RING}", 5),
+    Category("left out", f"{Tone.QUIET} {Shape.DASH}", 6),
+    Category("found transferred", f"{Tone.CALM} {Shape.DISC}", 8),
 )
 _FORESEEN: Mapping[str, int] = {
     Code.PLANNED_CHANGED: CHANGED,

@@ -68,7 +68,7 @@ const quoted = (text) => (SAFE.test(text) ? text : `'${text.replaceAll("'", `'"'
 /* What a person can do about a doubt, for this transfer. */
 function settling(row) {
   const around = element("div", null, "settle on-screen");
-  if (settle === null || kinds[row[KIND]].style !== "doubt" || UNPRINTABLE.test(keyOf(row))) return around;
+  if (settle === null || kinds[row[KIND]].tone !== "doubt" || UNPRINTABLE.test(keyOf(row))) return around;
   around.append(element("p", "Look the interaction up at the gateway, then state of the move in doubt what you found:"));
   for (const [found, template] of settle.steps) {
     around.append(element("p", `If ${found}:`), command(template.replace(settle.key, () => quoted(keyOf(row)))));

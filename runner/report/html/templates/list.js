@@ -26,6 +26,9 @@ function haystack(index) {
     .join("\n").toLowerCase());
   return haystacks[index];
 }
+/* What is searched for: each word, in any order; what is in quotes stays whole. */
+const wordsOf = (text) => [...text.toLowerCase().matchAll(/"([^"]*)"?|[^\s"]+/g)]
+  .map((found) => (found[1] ?? found[0]).trim()).filter((each) => each !== "");
 const orders = {
   outcome: (row) => kinds[row[KIND]].word,
   key: keyOf,
@@ -52,13 +55,13 @@ function sort() {
   });
 }
 function select() {
-  const wanted = search.value.trim().toLowerCase();
+  const wanted = wordsOf(search.value);
   view = [];
   rows.forEach((row, index) => {
     if (chosen.size && !chosen.has(row[KIND])) return;
     if (reason !== undefined && word(row[CAUSE]) !== reason.cause) return;
     if (called.size && !row[CALLBACKS].some(([, state]) => called.has(words[state]))) return;
-    if (wanted && !haystack(index).includes(wanted)) return;
+    if (wanted.length && !wanted.every((each) => haystack(index).includes(each))) return;
     view.push(index);
   });
   page = 0;
@@ -81,7 +84,9 @@ function toggle(index, button, line) {
   }
   button.setAttribute("aria-expanded", String(opened.has(index)));
 }
-function reasonShown(text) {
+function reasonShown(row) {
+  const text = word(row[WHY]);
+  if (isPaper && kinds[row[KIND]].spelling === "unchanged") return "moved by an earlier run";
   if (text === null || !isPaper || text.length <= LONG_ON_PAPER) return text ?? "–";
   if (!legend.has(text)) legend.set(text, legend.size + 1);
   return `see ${legend.get(text)} above`;
@@ -98,10 +103,10 @@ function lineOf(index) {
   button.setAttribute("aria-label", `Details of ${keyOf(row)}`);
   button.setAttribute("aria-expanded", String(opened.has(index)));
   button.addEventListener("click", () => toggle(index, button, line));
-  if (row[KEY]) key.append(foreign(row[ID], "id under"));
+  if (row[KEY] && !isPaper) key.append(foreign(row[ID], "id under"));
   const kind = kinds[row[KIND]];
   line.append(cell(button), cell(element("span", kind.word, `outcome ${kind.style}`)), key,
-    cell(place(words[row[TO]]), "wide clamp"), cell(foreign(reasonShown(word(row[WHY]))), "because clamp"));
+    cell(isPaper ? placeOnPaper(words[row[TO]]) : place(words[row[TO]]), "wide clamp"), cell(foreign(reasonShown(row)), "because clamp"));
   if (!isPlan) {
     line.append(cell(String(row[TRIES].length), "number wide tries"), cell(latency(row[LATENCY]), "number wide latency"));
   }

@@ -86,7 +86,10 @@ function follow() {
   const hash = location.hash;
   if (hash.startsWith("#t=")) followTransfer(hash);
   else if (/^#m\d+$/.test(hash)) followLine(hash);
-  else if (STATE.test(hash)) read(hash);
+  else if (STATE.test(hash)) {
+    read(hash);
+    section.scrollIntoView();
+  }
 }
 function turn(by) {
   page += by;

@@ -2,7 +2,7 @@
 const KIND = 0, ID = 1, KEY = 2, TO = 3, WHY = 4, FILE = 5, LINE = 6, LATENCY = 7,
   ASKED = 8, AGREED = 9, TRIES = 10, CALLBACKS = 11, FROM = 12, WAVE = 13, CAUSE = 14, HISTORY = 15;
 const section = document.getElementById("transfers");
-const kinds = JSON.parse(section.dataset.kinds).map(([word, style, urgency, spelling]) => ({ word, style, urgency, spelling }));
+const kinds = JSON.parse(section.dataset.kinds).map(([word, style, urgency, spelling]) => ({ word, style, tone: style.split(" ")[0], urgency, spelling }));
 const settle = JSON.parse(section.dataset.settle);
 const links = JSON.parse(section.dataset.links);
 const names = new Map(Object.entries(JSON.parse(section.dataset.names)));
@@ -84,6 +84,8 @@ function place(uri) {
   around.append(foreign(names.get(uri), "place"), foreign(uri, "id under"));
   return around;
 }
+/* A line of paper has room for one of the two: the name, if it was looked up. */
+const placeOnPaper = (uri) => (names.has(uri) ? foreign(names.get(uri), "place") : foreign(uri, "id"));
 function cell(child, className) {
   const made = element("td", null, className);
   made.append(child);
