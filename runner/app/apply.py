@@ -368,7 +368,12 @@ class _Run:
             )
 
     def _report_plan(self, plan: PlanFigures) -> None:
-        self._observer.noticed("planned", run=self._record.id, **run_record.plan_log_fields(plan))
+        self._observer.noticed(
+            "planned",
+            run=self._record.id,
+            started_at=self._record.started_at,
+            **run_record.plan_log_fields(plan),
+        )
         if plan.misses_window:
             self._observer.warned(
                 "by the limits, the batch will not end inside its window",

@@ -22,14 +22,14 @@ def result_of(
     summary: Summary,
     code: ExitCode,
     report: Path | None,
-    duration_s: float,
     *,
+    planned_in_s: float | None = None,
     connected: bool = False,
     moves: Sequence[PlannedMove] = (),
     destinations: Sequence[tuple[str, int]] = (),
     place_names: Mapping[str, str] = MappingProxyType({}),
 ) -> RunResult:
-    """Return the result of a command that planned or applied."""
+    """Return the result of a command that planned or applied; a plan's has no run's duration."""
     groups = summary.groups
     doubts = (group.first_key for group in groups if group.outcome is Outcome.IN_DOUBT)
     return RunResult(
@@ -56,7 +56,7 @@ def result_of(
             if source.plan is None or group.outcome is Outcome.SKIPPED
         ],
         report=None if report is None else str(report),
-        duration_s=duration_s,
+        duration_s=source.run.duration_s if planned_in_s is None else planned_in_s,
         plan=source.plan,
         figures=source.figures if source.plan is None else None,
         moves=moves,

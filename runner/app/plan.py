@@ -42,6 +42,7 @@ from runner.core.pacing.rate import estimate_s
 from runner.core.pacing.waves import WaveCount, batch_ends, most_failures, pauses_s
 from runner.core.records.row_codec import read_ladder
 from runner.core.records.run_record import (
+    PLANNED,
     Figures,
     PlanFigures,
     ReportSource,
@@ -228,7 +229,7 @@ def outline_plan(
     """
     at = time.time()
     record = run_record.started_record(
-        request, manifest, f"plan-{new_run_id(at)}", at=at, outcome="planned"
+        request, manifest, f"plan-{new_run_id(at)}", at=at, outcome=PLANNED
     )
     if out is not None:
         record = replace(record, options={**record.options, "out": str(out)})

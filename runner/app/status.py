@@ -185,6 +185,7 @@ def _line(run: JournalledRun, holder: Holder | None) -> RunStatus:
         counts=counts,
         in_flight=run.under_way if holder is not None else 0,
         not_selected=run.not_selected,
+        duration_s=record.duration_s if run.finished else None,
         holder=None if holder is None else str(holder),
         explanation=record.explanation,
         environment=record.environment,

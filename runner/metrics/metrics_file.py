@@ -75,7 +75,7 @@ class MetricsFile:
     def noticed(self, event: str, **fields: Any) -> None:
         """Begin to write once the run is planned; note its id."""
         if event == "planned":
-            self._metrics.run = str(fields.get("run", ""))
+            self._metrics.begin(fields)
             self._runs.append(self._metrics)
             self._wanted.set()
 
@@ -89,9 +89,9 @@ class MetricsFile:
             self._due_at = self._now() + EVERY_S
             self._wanted.set()
 
-    def ended(self, code: int) -> None:
-        """Note how the run ended."""
-        self._metrics.finished_at, self._metrics.exit_code = self._wall(), code
+    def ended(self, code: int, finished_at: str | None) -> None:
+        """Note how the run ended, and when, as RFC 3339."""
+        self._metrics.end(code, finished_at)
 
     def close(self) -> None:
         """Write a last file; idempotent."""

@@ -126,7 +126,7 @@ class RunExport:
     def noticed(self, event: str, **fields: Any) -> None:
         """Begin to send once the run is planned; note its id."""
         if event == "planned":
-            self._metrics.run = str(fields.get("run", ""))
+            self._metrics.begin(fields)
             if self._export is not None:
                 self._export.send_now()
 
@@ -137,9 +137,9 @@ class RunExport:
         """Note where the run stands."""
         self._metrics.progress = progress
 
-    def ended(self, code: int) -> None:
-        """Note how the run ended."""
-        self._metrics.finished_at, self._metrics.exit_code = self._wall(), code
+    def ended(self, code: int, finished_at: str | None) -> None:
+        """Note how the run ended, and when, as RFC 3339."""
+        self._metrics.end(code, finished_at)
 
     def close(self) -> None:
         """Send a last time; idempotent."""

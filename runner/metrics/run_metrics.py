@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from runner.core.timestamps import seconds, seconds_or_none
 from runner.ports import Progress
 from runner.ports.observer import SessionState
 
@@ -28,6 +29,16 @@ class RunMetrics(Collector):
         self.finished_at: float | None = None
         self.exit_code: int | None = None
 
+    def begin(self, planned: Mapping[str, Any]) -> None:
+        """Take the run's id, and when it began, of the event that it is planned."""
+        self.started_at = seconds_or_none(str(planned.get("started_at"))) or self.started_at
+        self.run = str(planned.get("run", ""))
+
+    def end(self, code: int, finished_at: str | None) -> None:
+        """Take how the run ended, and when, as RFC 3339; the metrics' own time of writing is later."""
+        self.finished_at = None if finished_at is None else seconds(finished_at)
+        self.exit_code = code
+
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics that have a value."""
         yield self._gauge("info", "The run.", 1, run=self.run)
@@ -35,8 +46,9 @@ class RunMetrics(Collector):
         yield self._gauge(
             "updated_timestamp_seconds", "When these figures were taken.", self.written_at
         )
-        if self.finished_at is not None and self.exit_code is not None:
+        if self.finished_at is not None:
             yield self._gauge("finished_timestamp_seconds", "When it ended.", self.finished_at)
+        if self.exit_code is not None:
             yield self._gauge("exit_code", "The exit code of the run that ended.", self.exit_code)
         if (progress := self.progress) is not None:
             yield from self._of_progress(progress)

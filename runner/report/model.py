@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runner.core.frozen import frozen
-from runner.core.records.run_record import ReportSource, TimelinePoint
+from runner.core.records.run_record import PLANNED, ReportSource, TimelinePoint
 from runner.core.records.summary import Summary, summarize
 
 TIMELINE_LIMIT = 600
@@ -50,7 +50,7 @@ class Content:
 
 def is_dry_run(source: ReportSource) -> bool:
     """Return whether `source` is of a plan: `run.outcome` is `planned`."""
-    return source.plan is not None or source.run.outcome == "planned"
+    return source.plan is not None or source.run.outcome == PLANNED
 
 
 def build_content(source: ReportSource, audit: AuditEnd | None = None) -> Content:

@@ -77,13 +77,6 @@ def _untold(content: Content) -> str:
     )
 
 
-def took_s(content: Content) -> float | None:
-    """Return how many seconds the run took; None if it did not finish."""
-    run = content.source.run
-    seconds = seconds_between(run.started_at, run.finished_at)
-    return None if seconds is None else max(seconds, 0.0)
-
-
 def _tone(content: Content) -> str:
     counts, outcome = content.summary.counts, content.source.run.outcome
     if counts[Outcome.IN_DOUBT] or (outcome == _IN_DOUBT and content.source.run.others_in_doubt):
@@ -105,9 +98,9 @@ def _headline(content: Content) -> str:
     ]
     if not counts[Outcome.IN_DOUBT]:
         parts.append("none in doubt")
-    took = took_s(content)
-    if took is not None:
-        parts.append(f"in {duration(took)}")
+    duration_s = content.source.run.duration_s
+    if duration_s is not None:
+        parts.append(f"in {duration(duration_s)}")
     return ", ".join(parts) + "."
 
 

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from runner.core.errors import UsageError
+from runner.core.timestamps import seconds
 from runner.metrics.metrics_file import MetricsFile
 from tests.metrics.builders import PROGRESS
 
@@ -36,9 +37,10 @@ def samples(path: Path) -> dict[Any, float]:
 def test_the_file_has_where_a_run_stands_and_how_it_ended(tmp_path: Path):
     path = tmp_path / "billing.prom"
     file = made(path)
-    file.noticed("planned", run="20261127T034102Z-a83725")
+    begun, ended = "2026-11-27T03:41:02.500000Z", "2026-11-27T03:41:43.750000Z"
+    file.noticed("planned", run="20261127T034102Z-a83725", started_at=begun)
     file.progressed(PROGRESS)
-    file.ended(6)
+    file.ended(6, ended)
     file.close()
     found = samples(path)
     assert found["runner_info", "20261127T034102Z-a83725"] == 1
@@ -46,6 +48,8 @@ def test_the_file_has_where_a_run_stands_and_how_it_ended(tmp_path: Path):
     assert found["runner_transfers", "transferred"] == 3
     assert found["runner_latency_seconds", "0.99"] == 0.9
     assert found["runner_exit_code",] == 6
+    assert found["runner_started_timestamp_seconds",] == seconds(begun)
+    assert found["runner_finished_timestamp_seconds",] == seconds(ended)
     assert found["runner_session_open",] == found["runner_waiting",] == 1
     assert ("runner_rate_limit_per_second",) not in found  # not known
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
@@ -111,6 +115,6 @@ def test_what_ends_while_a_file_is_being_written_is_written_once_more(tmp_path: 
     file._ended.set()  # as `close` does before it waits
     file._wanted.set()
     ended.set()
-    file.ended(6)
+    file.ended(6, None)
     file.close()
     assert samples(path)["runner_exit_code",] == 6

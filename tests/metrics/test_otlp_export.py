@@ -48,11 +48,11 @@ def test_the_last_export_has_how_the_run_ended():
     sender, observer = FakeSender(), RecordingObserver()
     export = run_export(sender, observer)
     export.noticed("planned", run="r-1")
-    export.ended(6)
+    export.ended(6, "1970-01-01T00:00:05Z")
     export.close()
     export.close()
     assert sender.sent[-1]["runner_exit_code"] == 6
-    assert sender.sent[-1]["runner_finished_timestamp_seconds"] == 7.0
+    assert sender.sent[-1]["runner_finished_timestamp_seconds"] == 5.0
     assert not observer.warnings
 
 
@@ -146,7 +146,7 @@ def test_a_rehearsal_sends_to_loopback_alone():
     settings = otlp_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://otel.example.net"})
     export = run_export(sender, observer, settings=settings, simulated=True)
     export.noticed("planned", run="r-1")
-    export.ended(0)
+    export.ended(0, None)
     export.close()
     assert sender.sent == []
     local = run_export(sender, observer, simulated=True)

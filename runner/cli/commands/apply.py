@@ -83,11 +83,11 @@ def _apply(
     *,
     yes: bool,
     wait: float | None,
-    metrics: Callable[[Manifest, Observers], AbstractContextManager[Callable[[int], None]]],
+    metrics: Callable[
+        [Manifest, Observers], AbstractContextManager[Callable[[int, str | None], None]]
+    ],
 ) -> None:
     """Run a manifest for one environment, show its result, and exit with its code."""
-    import time
-
     from runner.app import apply as use_case
     from runner.app.compose_result import result_of
     from runner.app.plan import read_manifest
@@ -111,7 +111,6 @@ def _apply(
         with boundary(console, path), summarizing(console, path):
             wait_for_window(request, wait, lambda line: _say(console, line))
     with boundary(console, path), summarizing(console, path), Staging() as staging:
-        began = time.monotonic()
         loaded, warnings = read_manifest(request, staging)
         request = with_run_named(request, loaded)
         console.show_problems(warnings, path.parent, result=False)
@@ -127,11 +126,10 @@ def _apply(
             )
             hooks = use_case.RunHooks(observer, signals, confirm, prompt)
             applied = use_case.apply(request, loaded, staging, hooks)
-            ended(applied.code)
+            ended(applied.code, applied.source.run.finished_at)
             _log_bug(applied)
-        duration_s = time.monotonic() - began
         source, summary, report = applied.source, applied.summary, applied.report
-        console.show_result(result_of(source, summary, applied.code, report, duration_s), warnings)
+        console.show_result(result_of(source, summary, applied.code, report), warnings)
         summarize_report(console, source, summary, report)
         raise SystemExit(applied.code)
 
@@ -144,8 +142,8 @@ def _above_the_view(console: Console) -> Callable[[str], object] | None:
 @contextmanager
 def _metrics(
     path: Path | None, in_file: list[RunMetrics], manifest: Manifest, observer: Observers
-) -> Iterator[Callable[[int], None]]:
-    """Keep a file of metrics, or send them, while a run goes on; yield what takes its exit code.
+) -> Iterator[Callable[[int, str | None], None]]:
+    """Keep a file of metrics, or send them, while a run goes on; yield what takes its end.
 
     `in_file` are those of the command's earlier environments, which the file keeps; this one's are added.
     """
@@ -156,7 +154,7 @@ def _metrics(
 
     environment = manifest.environment
     labels = {"batch": manifest.name, "environment": environment.name}
-    told: list[Callable[[int], None]] = []
+    told: list[Callable[[int, str | None], None]] = []
     if path is not None:
         from runner.metrics.metrics_file import MetricsFile
 
@@ -178,9 +176,9 @@ def _metrics(
         observer.add(export)
         told.append(export.ended)
 
-    def ended(code: int) -> None:
+    def ended(code: int, finished_at: str | None) -> None:
         for each in told:
-            each(code)
+            each(code, finished_at)
 
     yield ended
 

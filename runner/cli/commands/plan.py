@@ -178,7 +178,7 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
             summary,
             code,
             report,
-            time.monotonic() - began,
+            planned_in_s=time.monotonic() - began,
             connected=preflight is not None,
             moves=first_moves(staging, preflight, MOST_MOVES),
             destinations=sums_by_destination(staging, preflight),

@@ -11,6 +11,7 @@ from runner.console.live.progress_text import Throughput
 from runner.console.live.terminal_writer import TerminalWriter
 from runner.console.live.view import PROBLEMS_SHOWN, View, Warned, lines
 from runner.console.log.redaction import redact_value
+from runner.core.timestamps import seconds
 from runner.ports import Progress
 
 
@@ -39,9 +40,11 @@ class LiveObserver:
         self._warnings: deque[Warned] = deque(maxlen=PROBLEMS_SHOWN)
 
     def noticed(self, event: str, **fields: Any) -> None:
-        """Keep the run's id for the title, and decisions; the log has the rest."""
+        """Keep the run's id for the title, its begin, and decisions; the log has the rest."""
         if event == "planned" and not self._title and "run" in fields:
             self._title = f"run {fields['run']}"
+        if event == "planned" and "started_at" in fields:
+            self._began = self._now() - max(0.0, self._wall() - seconds(fields["started_at"]))
         if event.startswith(("control: ", "gate ")):
             self.warned(event, **fields)
 

@@ -158,7 +158,7 @@ def _side(side: ComparedRun) -> dict[str, Any]:
         "exit_code": run.exit_code,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
-        "duration_s": None if side.duration_s is None else round(side.duration_s, 3),
+        "duration_s": side.duration_s,
         "summary": side.summary.to_json(),
     }
 

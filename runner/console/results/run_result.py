@@ -52,7 +52,7 @@ class RunResult:
     not_selected: int = 0  # those of `unattempted` that `--only` or `--limit` left out
     groups: Sequence[Group] = ()
     report: str | None = None  # path
-    duration_s: float = 0.0
+    duration_s: float | None = None  # of the run; of the command that planned
     plan: PlanFigures | None = None
     figures: Figures | None = None  # what a run measured
     moves: Sequence[PlannedMove] = ()  # the first of what a plan would send
@@ -104,7 +104,7 @@ def result_to_json(result: RunResult) -> str:
         **({} if result.progress is None else {"progress": asdict(result.progress)}),
         **undelivered_to_json(result.undelivered),
         "report": result.report,
-        "duration_s": round(result.duration_s, 3),
+        "duration_s": None if result.duration_s is None else round(result.duration_s, 3),
         "next_steps": [step.to_json() for step in result.steps],
     }
     return document("apply" if plan is None else "plan", fields)

@@ -136,7 +136,8 @@ def _where(result: RunResult) -> str:
     parts = [f"batch {visible(result.batch)}", f"environment {visible(result.environment)}"]
     if result.run_id:
         parts.append(f"run {visible(result.run_id)}")
-    parts.append(duration(result.duration_s))
+    if result.duration_s is not None:
+        parts.append(f"{'' if result.plan else 'duration '}{duration(result.duration_s)}")
     return ", ".join(parts)
 
 

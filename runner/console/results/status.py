@@ -16,9 +16,9 @@ from runner.core.control import CommandName
 from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
 from runner.core.next_steps import Step
-from runner.core.number_text import counted
+from runner.core.number_text import counted, duration
 from runner.core.records.undelivered import Undelivered
-from runner.core.timestamps import clock_time, seconds_between
+from runner.core.timestamps import clock_time
 from runner.core.transfer.outcome import Outcome, outcome_named, outcome_words
 from runner.ports.history import Hold
 
@@ -64,6 +64,7 @@ class RunStatus:
     counts: Mapping[Outcome, int]
     in_flight: int
     not_selected: int
+    duration_s: float | None = None  # None: it has no end
     holder: str | None = None  # the process that runs it
     explanation: str | None = None
     environment: str = ""
@@ -155,6 +156,8 @@ def _run_lines(run: RunStatus, paint: Paint) -> Iterator[str]:
     word = strong.get(run.outcome, paint.red)(run.outcome)
     yield f"{paint.bold(visible(run.id))}  {word}  batch {visible(run.batch)}"
     ended = f", finished {clock_time(run.finished_at)}" if run.finished_at else ""
+    if run.duration_s is not None:
+        ended += f", duration {duration(run.duration_s)}"
     holder = f", by {visible(run.holder)}" if run.holder else ""
     yield f"  {paint.faint(f'started {clock_time(run.started_at)} UTC{ended}{holder}')}"
     if run.record_fault is not None:
@@ -232,15 +235,9 @@ def _run(run: RunStatus) -> dict[str, Any]:
         "not_selected": run.not_selected,
         **undelivered_to_json(run.undelivered),
         "report": run.report,
-        "duration_s": _duration_s(run),
+        "duration_s": run.duration_s,
         "record_fault": None if run.record_fault is None else redact(run.record_fault),
     }
-
-
-def _duration_s(run: RunStatus) -> float | None:
-    """Return how many seconds a run took; None if it did not finish."""
-    took_s = seconds_between(run.started_at, run.finished_at)
-    return None if took_s is None else round(took_s, 3)
 
 
 def _doubt(doubt: DoubtStatus) -> dict[str, Any]:

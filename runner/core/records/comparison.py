@@ -9,7 +9,6 @@ from enum import StrEnum
 from runner.core.frozen import frozen
 from runner.core.records.run_record import RunRecord
 from runner.core.records.summary import Summary
-from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import Outcome
 
 MOST_EXAMPLES = 5
@@ -83,7 +82,7 @@ class ComparedRun:
     @property
     def duration_s(self) -> float | None:
         """How long it took, in seconds; None: it has no end."""
-        return seconds_between(self.run.started_at, self.run.finished_at)
+        return self.run.duration_s
 
 
 @frozen

@@ -11,6 +11,7 @@ from runner.core.frozen import frozen
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.records.batch_progress import BatchProgress
 from runner.core.records.undelivered import Undelivered
+from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import WORDS, Code, Earlier
 
@@ -154,6 +155,9 @@ class RunWindows:
 UNFINISHED = "unfinished"
 """The outcome of a run that goes on, or died."""
 
+PLANNED = "planned"
+"""The outcome of a dry run."""
+
 _NOT_YET = "its turn had not come when this was reported"
 
 
@@ -168,7 +172,7 @@ class RunRecord:
     gateway: str
     started_at: str
     finished_at: str | None
-    outcome: str  # the exit code's name, "planned", or `UNFINISHED`
+    outcome: str  # the exit code's name, `PLANNED`, or `UNFINISHED`
     exit_code: int | None  # None: the run goes on, or died
     runner_version: str
     host: str
@@ -188,6 +192,16 @@ class RunRecord:
     windows: RunWindows | None = None  # None: frames may leave at any time, or it has not ended
     place_names: Mapping[str, str] = field(default_factory=dict)
     """Names of queues and users, by the destination with the id; those that were looked up."""
+
+    @property
+    def duration_s(self) -> float | None:
+        """How long the run took, in seconds, from its begin to its end; every output says this one.
+
+        The wait for a person's answer is part of it; the wait for the journal's lock, before, is
+        not, nor are messages about its end. None: it has no end, or is a plan's.
+        """
+        span_s = seconds_between(self.started_at, self.finished_at)
+        return None if span_s is None or self.outcome == PLANNED else round(max(span_s, 0.0), 3)
 
     @property
     def why_not_begun(self) -> str:

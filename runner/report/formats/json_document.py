@@ -150,6 +150,7 @@ def run_json(run: RunRecord) -> dict[str, Any]:
         "gateway": run.gateway,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
+        "duration_s": run.duration_s,
         "outcome": run.outcome,
         "exit_code": None if run.exit_code is None else int(run.exit_code),
         "runner_version": run.runner_version,

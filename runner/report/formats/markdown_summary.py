@@ -15,7 +15,7 @@ from runner.core.number_text import counted, duration, figure, milliseconds, tim
 from runner.core.pacing.waves import of_it_pauses
 from runner.core.records.run_record import DecisionRecord, PlanFigures
 from runner.core.records.summary import ReasonGroup
-from runner.core.timestamps import clock_time, seconds_between
+from runner.core.timestamps import clock_time
 from runner.core.transfer.outcome import Outcome
 from runner.report.formats.markdown_text import code, prose, table
 from runner.report.html.page_figures import promised_rate
@@ -106,14 +106,12 @@ def _figures(content: Content) -> Iterator[tuple[str, str]]:
     where = f"{code(run.environment, NAME_LIMIT)}, gateway {code(run.gateway, NAME_LIMIT)}"
     yield "Environment", f"{where}, by {code(run.driver, NAME_LIMIT)}"
     yield "Manifest", f"{code(run.manifest_path)}, SHA-256 {code(run.manifest_sha256[:16])}…"
-    took_s = seconds_between(run.started_at, run.finished_at)
-    took = "" if took_s is None or plan is not None else f", for {duration(took_s)}"
     if run.approvals:
         yield "Approved by", ", ".join(code(each.who) for each in run.approvals)
-    yield (
-        "Started",
-        f"{code(clock_time(run.started_at))} UTC{took}, by {code(f'{run.user} on {run.host}')}",
-    )
+    started = f"{code(clock_time(run.started_at))} UTC"
+    yield "Started", f"{started}, by {code(f'{run.user} on {run.host}')}"
+    if run.duration_s is not None:
+        yield "Duration", duration(run.duration_s)
     if plan is None:
         yield from _outcomes(content)
         yield from _pace(content)

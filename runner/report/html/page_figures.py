@@ -20,7 +20,6 @@ from runner.report.causes import cause_text
 from runner.report.formats.json_document import plain
 from runner.report.html.outcome_categories import categories, category_of_group
 from runner.report.model import Content
-from runner.report.verdict import took_s
 
 GROUPS_SHOWN = 100
 """Most rows of the table of reasons."""
@@ -164,8 +163,8 @@ def about(content: Content) -> Iterator[tuple[str, str]]:
     yield "Planned" if content.dry_run else "Started", run.started_at
     if not content.dry_run:
         yield "Finished", run.finished_at or "not yet"
-        if (took := took_s(content)) is not None:
-            yield "Took", duration(took)
+    if run.duration_s is not None:
+        yield "Duration", duration(run.duration_s)
     yield "By", f"{run.user} on {run.host}"
     if run.approvals:
         yield "Approved by", ", ".join(each.who for each in run.approvals)

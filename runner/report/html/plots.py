@@ -122,7 +122,7 @@ def plot_timeline(
         _y_ticks(flight_top),
     )
     caption = (
-        f"Over {duration(span_s)} in steps of {duration(bin_s)}, the highest step shows"
+        f"Counted in steps of {duration(bin_s)}, the highest step shows"
         f" {figure(max(sent))} frames sent a second, with at most {figure(max(in_flight))} in"
         f" flight. {_event_counts(events)}"
     )

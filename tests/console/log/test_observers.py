@@ -272,7 +272,8 @@ def test_the_view_shows_progress_and_logs_appear_above_it():
         stream.divert(writer.write)
         observer = LiveObserver(writer, now=now, wall=lambda: 0.0)
         with configure_logs("pretty", stream=stream, environ={}, wall=lambda: 0.0):
-            observer.noticed("planned", run="R1", send=1000)
+            now.s += 5  # the journal's lock was waited for
+            observer.noticed("planned", run="R1", started_at="1970-01-01T00:00:00Z", send=1000)
             observer.progressed(at(0))
             now.s += 10
             observer.warned("slowing down", why="x\x1b[2J", token="hunter22")

@@ -60,7 +60,7 @@ def test_a_run_with_doubts_says_who_must_look_and_how():
 
     assert render_result(ended) == text("""
         in doubt: 3 of 1,206 transfers may or may not have been carried out
-          batch billing, environment production, run 20261201T210000Z-1, 1 min 02 s
+          batch billing, environment production, run 20261201T210000Z-1, duration 1 min 02 s
 
           transferred    1,180
           rejected          18
@@ -102,7 +102,7 @@ def test_a_later_run_says_what_it_added_to_its_batch():
 
     assert render_result(ended) == text("""
         ok: all 9 transfers done
-          batch billing, environment production, run 20261201T210000Z-1, 1 min 02 s
+          batch billing, environment production, run 20261201T210000Z-1, duration 1 min 02 s
 
           transferred  4
           unchanged    5
@@ -132,7 +132,7 @@ def test_a_stopped_run_says_why_and_what_is_left():
 
     assert render_result(ended) == text("""
         stopped: the circuit stayed open for 5 min
-          batch billing, environment production, run 20261201T210000Z-1, 1 min 02 s
+          batch billing, environment production, run 20261201T210000Z-1, duration 1 min 02 s
 
           transferred    1
           not attempted  3

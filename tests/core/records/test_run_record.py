@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from runner.core.records.run_record import (
+    PLANNED,
     UNFINISHED,
     ApprovalRecord,
     FailedNotification,
@@ -23,6 +25,19 @@ from tests.report.samples import RUN
 OPENING = OpeningRecord("o", None, "o", None)
 FAILED = FailedNotification("finished", "notify[0]", "the service did not accept it")
 OTHERS = replace(RUN, explanation="2 in doubt that this manifest does not list: key k of run r")
+
+
+@pytest.mark.parametrize(
+    ("changes", "duration_s"),
+    [
+        ({"finished_at": "2026-12-01T21:00:41.250499Z"}, 41.25),
+        ({"finished_at": "2026-12-01T20:59:59.000000Z"}, 0.0),  # the clock was set back
+        ({"finished_at": None, "outcome": UNFINISHED}, None),
+        ({"outcome": PLANNED}, None),
+    ],
+)
+def test_a_run_lasts_from_its_begin_to_its_end(changes: dict[str, Any], duration_s: float | None):
+    assert replace(RUN, **changes).duration_s == duration_s
 
 
 def test_a_record_is_read_as_it_was_written():
