@@ -42,7 +42,8 @@ _CODE = re.compile(r"^```.*?^```|^ +```.*?^ +```|`[^`\n]+`", re.DOTALL | re.MULT
 
 
 _SESSION = re.compile(
-    r'<div class="highlight"><pre>((?:(?!</pre>).)*<span class="gp">.*?)</pre>', re.DOTALL
+    r'<div class="highlight">(?:<span class="filename">[^<]*</span>)?<pre>((?:(?!</pre>).)*<span class="gp">.*?)</pre>',
+    re.DOTALL,
 )
 """A terminal's session in a built page: the highlighter marks its prompts."""
 

@@ -136,6 +136,9 @@ def test_reports_and_audit_chains_are_asked_of_the_journal_that_has_them():
     assert shell_line(next_steps.verify_run(given, "run-1", signers="FILE")) == (
         "runner audit verify run-1 --journal j.db --signers FILE"
     )
+    assert shell_line(next_steps.verify_chain("j.db", "run-1")) == (
+        "runner audit verify run-1 --journal j.db"
+    )
     assert shell_line(next_steps.sign_run(given, "run-1")) == (
         "runner audit sign run-1 --journal j.db --key KEY"
     )

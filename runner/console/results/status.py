@@ -155,11 +155,11 @@ def _run_lines(run: RunStatus, paint: Paint) -> Iterator[str]:
     strong = {ExitCode.OK.outcome: paint.green, RunState.RUNNING: paint.yellow}
     word = strong.get(run.outcome, paint.red)(run.outcome)
     yield f"{paint.bold(visible(run.id))}  {word}  batch {visible(run.batch)}"
-    ended = f", finished {clock_time(run.finished_at)}" if run.finished_at else ""
+    ended = f", finished {clock_time(run.finished_at)} UTC" if run.finished_at else " UTC"
     if run.duration_s is not None:
         ended += f", duration {duration(run.duration_s)}"
     holder = f", by {visible(run.holder)}" if run.holder else ""
-    yield f"  {paint.faint(f'started {clock_time(run.started_at)} UTC{ended}{holder}')}"
+    yield f"  {paint.faint(f'started {clock_time(run.started_at)}{ended}{holder}')}"
     if run.record_fault is not None:
         changed = f"its record was changed, and this cannot be trusted: {redact(run.record_fault)}"
         yield f"  {paint.red(shorten(changed, HOLD_LIMIT))}"

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from runner.core.pacing.pace_left import FULL_PACE, HELD_OFF, SLOWED_DOWN, HoldOff, pace_left
+from runner.core.pacing.pace_left import (
+    FULL_PACE,
+    HELD_OFF,
+    RETRY_AFTER,
+    SLOWED_DOWN,
+    HoldOff,
+    pace_left,
+    why_text,
+)
 from runner.core.pacing.rate import AdaptiveRate
 from runner.core.timestamps import timestamp
 
@@ -78,3 +86,8 @@ def test_no_run_waits_longer_than_is_obeyed():
     assert hold_off is not None
     assert hold_off.left_s(AT_S) == 180.0
     assert hold_off.left_s(AT_S + 7100) == 100.0
+
+
+def test_why_a_run_is_held_off_is_said_in_words():
+    assert why_text(RETRY_AFTER) == "the gateway asked for it (Retry-After)"
+    assert why_text("the token server asked for it") == "the token server asked for it"

@@ -86,7 +86,7 @@ function toggle(index, button, line) {
 }
 function reasonShown(row) {
   const text = word(row[WHY]);
-  if (isPaper && kinds[row[KIND]].spelling === "unchanged") return "moved by an earlier run";
+  if (isPaper && kinds[row[KIND]].spelling === "unchanged") return "moved before this run";
   if (text === null || !isPaper || text.length <= LONG_ON_PAPER) return text ?? "–";
   if (!legend.has(text)) legend.set(text, legend.size + 1);
   return `see ${legend.get(text)} above`;
