@@ -14,6 +14,7 @@ from runner.report.writer import render_format
 
 CHROMIUM = Path(os.environ.get("RUNNER_CHROMIUM", "/usr/bin/chromium"))
 Open = Callable[..., Any]
+PATIENCE_MS = 120_000  # a machine that plays all tests at a time may be slow
 
 
 def unavailable(reason: str) -> None:
@@ -51,6 +52,7 @@ def opened(chromium: Any, tmp_path: Path) -> Iterator[Open]:
         with page_file.open("w", encoding="utf-8", errors="replace") as stream:
             render_format(source, "html", stream.write)
         contexts.append(chromium.new_context(**context))
+        contexts[-1].set_default_timeout(PATIENCE_MS)
         page = contexts[-1].new_page()
         page.on("request", lambda request: asked.append(request.url.partition("#")[0]))
         page.on("console", lambda message: complaints.append(message.text))
