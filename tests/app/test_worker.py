@@ -434,8 +434,8 @@ def test_a_row_that_cannot_be_read_is_refused_by_itself_and_all_else_goes_on(sit
     rows |= {name: add_row(site, name=name) for name in UNREADABLE_NAMES}
     execute(
         str(site.journal),
-        "INSERT INTO runner.workers(name, process, environments, running, seen_at, drain)"
-        f" VALUES ('odd', '', '{'[' * 200_000}', '{{', 'infinity', 'infinity')",
+        "INSERT INTO runner.workers(name, process, environments, running, seen_at)"
+        f" VALUES ('odd', '', '{'[' * 200_000}', '{{', 'infinity')",
     )
     cancelled = add_row(site, options="{", at="infinity")
     cancel_submission(site.journal, cancelled)
@@ -472,7 +472,7 @@ def test_who_submitted_and_who_cancelled_is_in_the_record(site: Site):
     site.once(lambda: len(site.gateway.effects) >= 2)
     execute(
         str(site.journal),
-        "UPDATE runner.submissions SET cancel = 'infinity'",
+        f"INSERT INTO runner.orders(submission, given_by) VALUES ({number}, 'x')",
     )
     ended = site.ended(number)
     assert (ended.submitted_by, ended.cancelled_by) == ("postgres", "postgres")
@@ -607,6 +607,7 @@ def ordered(site: Site, number: int, order: str) -> None:
         *((what, "stop") for what in LOCKS),
         ("the workers' rows", "cancel"),
         ("the workers", "cancel"),
+        ("the submission", "cancel"),
         ("the submission", "drain"),
     ],
 )

@@ -48,7 +48,7 @@ BEAT_S = 2.0
 MOST_SHOWN = 50
 """Submissions that are over and are still shown."""
 
-_MADE = "SELECT to_regclass('runner.submissions') IS NOT NULL"
+_MADE = "SELECT to_regclass('runner.orders') IS NOT NULL"
 _ADD = (
     "INSERT INTO runner.submissions(environment, batch, manifest, options, submitted_from, not_before)"
     " VALUES (%(environment)s, %(batch)s, %(manifest)s, %(options)s, %(by)s,"
@@ -72,10 +72,11 @@ _SUBMISSIONS = (
     "SELECT s.id, left(s.environment, 300), left(s.batch, 300), s.state, s.submitted_by::text,"  # noqa: S608 - of constants
     f" left(s.submitted_from, 300), {_moment('s.submitted_at')}, {_moment('s.not_before')},"
     " greatest(s.not_before, s.retry_at, '-infinity') <= clock_timestamp(),"
-    " s.first_run IS NOT NULL, s.cancel IS NOT NULL, s.cancelled_by::text, l.name, s.worker, s.run,"
+    " s.first_run IS NOT NULL, o.given_by IS NOT NULL, o.given_by::text, l.name, s.worker, s.run,"
     f" s.attempts, s.exit_code, left(s.explanation, 10000), {_moment('s.ended_at')},"
     f" s.not_before IS NULL OR {_IS_TIME}"
-    " FROM runner.submissions s LEFT JOIN runner.lanes l ON l.lane = s.lane"
+    " FROM runner.submissions s LEFT JOIN runner.lanes l ON l.lane = s.lane LEFT JOIN LATERAL (SELECT"
+    " given_by FROM runner.orders WHERE submission = s.id ORDER BY no LIMIT 1) o ON true"
 )
 _ONE = f"{_SUBMISSIONS} WHERE s.id = %(id)s"
 _OPEN = f"{_SUBMISSIONS} WHERE s.state IN ('waiting', 'running') ORDER BY s.id"
@@ -83,14 +84,12 @@ _LAST = (
     f"{_SUBMISSIONS} WHERE s.state NOT IN ('waiting', 'running')"
     f" ORDER BY s.id DESC LIMIT {MOST_SHOWN}"
 )
-_CANCEL = (
-    "UPDATE runner.submissions SET cancel = clock_timestamp() WHERE id = %(id)s AND cancel IS NULL"
-)
+_CANCEL = "INSERT INTO runner.orders(submission) VALUES (%(id)s)"
 # Those that no run carries now. What a run carries, or did when it died, its lane's owner ends.
 _CANCELLED = (
     "UPDATE runner.submissions SET state = 'cancelled', ended_at = clock_timestamp()"
-    " WHERE id IN (SELECT id FROM runner.submissions WHERE state = 'waiting' AND cancel IS NOT NULL"
-    " FOR UPDATE SKIP LOCKED)"
+    " WHERE id IN (SELECT id FROM runner.submissions s WHERE state = 'waiting'"
+    " AND EXISTS (SELECT FROM runner.orders o WHERE o.submission = s.id) FOR UPDATE SKIP LOCKED)"
 )
 _REFUSE = (
     "UPDATE runner.submissions SET state = 'ended', exit_code = %(code)s,"
@@ -107,23 +106,25 @@ _ENLIST = (
     "INSERT INTO runner.workers(name, process, environments)"
     " VALUES (%(name)s, %(process)s, %(environments)s) ON CONFLICT (name) DO UPDATE SET"
     " process = excluded.process, environments = excluded.environments, running = '[]',"
-    " started_at = clock_timestamp(), seen_at = clock_timestamp(), ended_at = NULL, drain = NULL"
+    " started_at = clock_timestamp(), seen_at = clock_timestamp(), ended_at = NULL"
 )
 _ALIVE = (
     "UPDATE runner.workers SET seen_at = clock_timestamp(), running = %(running)s"
     " WHERE name = (SELECT name FROM runner.workers WHERE name = %(name)s FOR UPDATE SKIP LOCKED)"
 )
-_DRAINED_BY = "SELECT drained_by::text FROM runner.workers WHERE name = %(name)s"
+_DRAINER = (
+    "(SELECT given_by::text FROM runner.orders o WHERE o.worker = w.name"
+    " AND o.given_at >= w.started_at ORDER BY o.no LIMIT 1)"
+)
+_DRAINED_BY = f"SELECT {_DRAINER} FROM runner.workers w WHERE name = %(name)s"  # noqa: S608 - of constants
 _RETIRE = (
     "UPDATE runner.workers SET ended_at = clock_timestamp(), running = '[]' WHERE name = %(name)s"
 )
-_DRAIN = (
-    "UPDATE runner.workers SET drain = clock_timestamp() WHERE name = %(name)s RETURNING ended_at"
-)
+_DRAIN = "INSERT INTO runner.orders(worker) VALUES (%(name)s)"
 _WORKERS = (
     f"SELECT name, process, {_moment('seen_at')},"  # noqa: S608 - of constants
     " seen_at > clock_timestamp() - interval '15 seconds',"
-    " drain IS NOT NULL, drained_by::text, environments, running FROM runner.workers"
+    f" {_DRAINER}, environments, running FROM runner.workers w"
     " WHERE ended_at IS NULL ORDER BY name"
 )
 _OWNERS = (
@@ -166,9 +167,10 @@ class PostgresFleet:
 
     def drain(self, worker: str) -> None:
         """Order that a worker hands over what it runs and takes nothing more."""
-        if not self._ask(_DRAIN, {"name": worker}):
+        if not self._ask(_DRAINED_BY, {"name": worker}):
             known = ", ".join(each.name for each in self._workers()) or "none is up"
             raise UsageError(f"there is no worker {worker!r}; known: {known}")
+        self._do(_DRAIN, {"name": worker})
 
     def state(self) -> FleetState:
         """Return who owns what, and what waits."""
@@ -344,13 +346,13 @@ def _submission(row: tuple[Any, ...]) -> Submission:
 
 
 def _worker(row: tuple[Any, ...]) -> WorkerState:
-    name, process, seen_at, is_seen, is_drained, drained_by, environments, running = row
+    name, process, seen_at, is_seen, drained_by, environments, running = row
     return WorkerState(
         name=name,
         process=process,
         seen_at=seen_at,
         is_seen=is_seen,
-        is_drained=is_drained,
+        is_drained=drained_by is not None,
         drained_by=drained_by,
         environments=[each for each in _list(environments) if isinstance(each, str)],
         running=[each for each in _list(running) if isinstance(each, int)],

@@ -17,8 +17,6 @@ CREATE TABLE IF NOT EXISTS runner.submissions(
   submitted_at timestamptz NOT NULL,
   made_in xid8 NOT NULL,               -- the transaction that made it: it alone adds files
   not_before timestamptz,
-  cancel timestamptz,                  -- an order: read before planning, and while a run goes on
-  cancelled_by name,
   state text NOT NULL DEFAULT 'waiting'
     CHECK (state IN ('waiting', 'running', 'ended', 'cancelled')),
   lane int,                            -- from its first run on; no other lane may carry it
@@ -51,10 +49,21 @@ CREATE TABLE IF NOT EXISTS runner.workers(
   running text NOT NULL DEFAULT '[]',  -- JSON: submissions
   started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  ended_at timestamptz,
-  drain timestamptz,                   -- an order
-  drained_by name
+  ended_at timestamptz
 );
+
+-- Added, and never changed: a right to update a row is one to lock it, and workers write the rows of
+-- submissions and workers.
+CREATE TABLE IF NOT EXISTS runner.orders(
+  no bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  submission bigint,                   -- to end it: read before planning, and while a run goes on
+  worker text,                         -- to drain it, until it starts again
+  given_by name NOT NULL,
+  given_at timestamptz NOT NULL,
+  CHECK (num_nonnulls(submission, worker) = 1)
+);
+CREATE INDEX IF NOT EXISTS orders_of_submission ON runner.orders(submission, no);
+CREATE INDEX IF NOT EXISTS orders_of_worker ON runner.orders(worker, no);
 
 -- Who submits, and when, is the database's word, whatever a statement says and whatever role it took on.
 CREATE OR REPLACE FUNCTION runner.submitted_v1() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -62,8 +71,6 @@ BEGIN
   NEW.submitted_by := session_user;
   NEW.submitted_at := clock_timestamp();
   NEW.made_in := pg_current_xact_id();
-  NEW.cancel := NULL;
-  NEW.cancelled_by := NULL;
   RETURN NEW;
 END $$;
 CREATE OR REPLACE TRIGGER submitted BEFORE INSERT ON runner.submissions
@@ -86,38 +93,26 @@ END $$;
 CREATE OR REPLACE TRIGGER file_added BEFORE INSERT ON runner.submission_files
   FOR EACH ROW EXECUTE FUNCTION runner.file_added_v1();
 
--- An order stays, with who gave it first.
-CREATE OR REPLACE FUNCTION runner.cancelled_v1() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Who gives an order, and when, likewise. The first one stands: there is no need of another.
+CREATE OR REPLACE FUNCTION runner.ordered_v1() RETURNS trigger LANGUAGE plpgsql
+  SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
 BEGIN
-  IF OLD.cancel IS NULL AND NEW.cancel IS NOT NULL THEN
-    NEW.cancel := clock_timestamp();
-    NEW.cancelled_by := session_user;
-  ELSE
-    NEW.cancel := OLD.cancel;
-    NEW.cancelled_by := OLD.cancelled_by;
+  NEW.given_by := session_user;
+  NEW.given_at := clock_timestamp();
+  PERFORM 1 FROM runner.submissions s WHERE s.id = NEW.submission
+    AND NOT EXISTS (SELECT FROM runner.orders o WHERE o.submission = s.id);
+  IF NOT FOUND THEN
+    PERFORM 1 FROM runner.workers w WHERE w.name = NEW.worker
+      AND NOT EXISTS (SELECT FROM runner.orders o WHERE o.worker = w.name AND o.given_at >= w.started_at);
+  END IF;
+  IF NOT FOUND THEN
+    RETURN NULL;
   END IF;
   RETURN NEW;
 END $$;
-CREATE OR REPLACE TRIGGER cancelled BEFORE UPDATE OF cancel, cancelled_by ON runner.submissions
-  FOR EACH ROW EXECUTE FUNCTION runner.cancelled_v1();
-
--- That of a worker, until it starts again.
-CREATE OR REPLACE FUNCTION runner.drained_v1() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  IF NEW.started_at IS DISTINCT FROM OLD.started_at THEN
-    NEW.drain := NULL;
-    NEW.drained_by := NULL;
-  ELSIF OLD.drain IS NULL AND NEW.drain IS NOT NULL THEN
-    NEW.drain := clock_timestamp();
-    NEW.drained_by := session_user;
-  ELSE
-    NEW.drain := OLD.drain;
-    NEW.drained_by := OLD.drained_by;
-  END IF;
-  RETURN NEW;
-END $$;
-CREATE OR REPLACE TRIGGER drained BEFORE UPDATE ON runner.workers
-  FOR EACH ROW EXECUTE FUNCTION runner.drained_v1();
+CREATE OR REPLACE TRIGGER ordered BEFORE INSERT ON runner.orders
+  FOR EACH ROW EXECUTE FUNCTION runner.ordered_v1();
 
 -- What `status --fleet` shows of the audit chains: each lane's last takeover, and nothing else of them.
 CREATE OR REPLACE VIEW runner.takeovers AS

@@ -31,10 +31,11 @@ GOT_ON = 20
 # Read once the lane is held: whoever held it before has said by then what became of the submission.
 # The first deaths are followed at once; what kills each worker that takes it up must not kill all.
 _ATTEMPTS = "CASE WHEN %(seq)s - claimed_seq > %(got_on)s THEN 0 ELSE attempts END"
+_IS_CANCELLED = "EXISTS (SELECT FROM runner.orders WHERE submission = %(submission)s)"
 _CLAIM = (
     "UPDATE runner.submissions SET"  # noqa: S608 - of constants
-    " state = CASE WHEN cancel IS NULL THEN 'running' ELSE 'cancelled' END,"
-    " ended_at = CASE WHEN cancel IS NULL THEN NULL ELSE clock_timestamp() END,"
+    f" state = CASE WHEN {_IS_CANCELLED} THEN 'cancelled' ELSE 'running' END,"
+    f" ended_at = CASE WHEN {_IS_CANCELLED} THEN clock_timestamp() END,"
     " lane = %(lane)s, worker = %(worker)s, claimed_seq = %(seq)s,"
     f" attempts = {_ATTEMPTS} + 1, retry_at = clock_timestamp() + interval '1 second'"
     f" * CASE WHEN {_ATTEMPTS} < 3 THEN 0 ELSE least(2 ^ ({_ATTEMPTS} - 2), 300) END"

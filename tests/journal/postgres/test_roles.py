@@ -170,16 +170,51 @@ def test_nobody_adds_to_a_submission_but_the_transaction_that_makes_it(url: str)
 def test_an_order_stays_with_who_gave_it(url: str):
     with closing(fleet_at(JournalLocation(at(url, SUBMITTER)))) as submitter:
         [number] = submitter.submit([new_submission()])
-    where = f"WHERE id = {number}"
-    for role, order in ((OTHER_SUBMITTER, "now()"), (SUBMITTER, "NULL"), (SUBMITTER, "'infinity'")):
-        execute(at(url, role), f"UPDATE runner.submissions SET cancel = {order} {where}")
-    shown = f"SELECT cancelled_by, cancel <= clock_timestamp() FROM runner.submissions {where}"
-    assert execute(at(url, SUBMITTER), shown) == [("bob", True)]
+        for role in (OTHER_SUBMITTER, SUBMITTER):
+            execute(at(url, role), f"INSERT INTO runner.orders(submission) VALUES ({number})")
+        assert submitter.submission(number).cancelled_by == "bob"
     with closing(fleet_worker_at(JournalLocation(at(url, WORKER)), "w2", ttl_s=15.0)) as worker:
         worker.enlist(environments=["eu"], process="p")
-        for role, order in ((SUBMITTER, "now()"), (OTHER_SUBMITTER, "NULL"), (WORKER, "NULL")):
-            execute(at(url, role), f"UPDATE runner.workers SET drain = {order} WHERE name = 'w2'")
+        for role in (SUBMITTER, OTHER_SUBMITTER):
+            execute(at(url, role), "INSERT INTO runner.orders(worker) VALUES ('w2')")
         assert worker.look([])[1] == "ann"
+    orders = execute(at(url, SUBMITTER), "SELECT * FROM runner.orders")
+    for none in ("submission", "worker"):  # of what is to come
+        execute(at(url, SUBMITTER), f"INSERT INTO runner.orders({none}) VALUES ('99')")
+    assert execute(at(url, SUBMITTER), "SELECT * FROM runner.orders") == orders
+
+
+SUBMITTED = (
+    "INSERT INTO runner.submissions(environment, batch, manifest, options)"
+    " VALUES ('eu', 'b', 'm', '{}')"
+)
+
+
+def test_what_a_submitter_keeps_open_holds_up_no_worker_and_no_order(url: str):
+    places = [JournalLocation(at(url, role)) for role in (WORKER, OTHER_SUBMITTER)]
+    with ExitStack() as stack:
+        worker = stack.enter_context(closing(fleet_worker_at(places[0], "w3", ttl_s=15.0)))
+        other = stack.enter_context(closing(fleet_at(places[1])))
+        worker.enlist(environments=["eu"], process="p")
+        [number] = other.submit([new_submission()])
+        keeper = stack.enter_context(connect(at(url, SUBMITTER)))
+        stack.enter_context(keeper.transaction())
+        for statement in (
+            "INSERT INTO runner.orders(submission) SELECT id FROM runner.submissions",
+            "INSERT INTO runner.orders(worker) SELECT name FROM runner.workers",
+            SUBMITTED,
+        ):
+            assert keeper.execute(statement.encode()).rowcount > 0
+        worker.enlist(environments=["eu"], process="p")
+        with worker.journal_of(number, Lane(ORIGIN, "a" * 64)).lock() as lock:
+            lock.acquire(0.0)
+            lock.open_store(environment="eu", origin=ORIGIN)
+        other.cancel(number)
+        other.drain("w3")
+        found, drained_by = worker.look([number])
+        assert [each.cancelled_by for each in found if each.id == number] == ["bob"]
+        assert drained_by == "bob"
+        worker.retire()
 
 
 @pytest.mark.parametrize(
@@ -187,7 +222,10 @@ def test_an_order_stays_with_who_gave_it(url: str):
     [
         "UPDATE runner.submissions SET state = 'ended'",
         "UPDATE runner.submissions SET first_run = 1",
-        "UPDATE runner.submissions SET cancelled_by = 'bob'",
+        "SELECT id FROM runner.submissions FOR KEY SHARE",
+        "SELECT name FROM runner.workers FOR KEY SHARE",
+        "INSERT INTO runner.orders(submission, given_by) VALUES (1, 'bob')",
+        "DELETE FROM runner.orders",
         "INSERT INTO runner.submissions(state, first_run) VALUES ('ended', 1)",
         "SELECT * FROM runner.submission_files",
         "SELECT body FROM runner.events",
@@ -211,6 +249,7 @@ def test_a_submitter_may_not_see_more_or_say_what_became_of_a_submission(url: st
     [
         "UPDATE runner.submissions SET options = ''",
         "UPDATE runner.submission_files SET content = ''",
+        "INSERT INTO runner.orders(submission) VALUES (1)",
         "UPDATE runner.events SET body = ''",
         "DELETE FROM runner.events",
         "DELETE FROM runner.transfers",
