@@ -34,8 +34,8 @@ _TAKE = (
 )
 _ANSWER = "UPDATE runner.commands SET answer = %(answer)s WHERE no = %(no)s RETURNING no"
 _FORGET = (
-    "DELETE FROM runner.commands WHERE lane = %(lane)s"
-    " AND asked_at < clock_timestamp() - interval '1 day' RETURNING no"
+    "DELETE FROM runner.commands WHERE no IN (SELECT no FROM runner.commands WHERE lane = %(lane)s"
+    " AND asked_at < clock_timestamp() - interval '1 day' FOR UPDATE SKIP LOCKED) RETURNING no"
 )
 
 

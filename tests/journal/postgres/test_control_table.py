@@ -18,7 +18,7 @@ from runner.journal.postgres.connection import JournalUrl
 from runner.journal.postgres.control_client import TableClient
 from runner.ports.control import ControlAnswer, ControlRequest, Requester
 from tests.journal.builders import ORIGIN
-from tests.postgres_server import execute, fresh_database
+from tests.postgres_server import connect, execute, fresh_database
 
 PAUSE = ControlRequest("id-1", "pause")
 
@@ -145,6 +145,16 @@ def test_a_command_lapses(url: str):
         insert(url, '{"id": "1", "command": "stop"}')
         execute(url, "UPDATE runner.commands SET asked_at = asked_at - interval '61 seconds'")
         serve_once(url, lock)
+    assert answers(url) == [None]
+
+
+def test_an_old_command_that_somebody_is_withdrawing_keeps_a_run_from_no_other(url: str):
+    with owned(url) as lock:
+        insert(url, '{"id": "1", "command": "show"}')
+        execute(url, "UPDATE runner.commands SET asked_at = asked_at - interval '2 days'")
+        with connect(url) as keeper, keeper.transaction():
+            assert keeper.execute(b"SELECT runner.withdraw_v1(1)").fetchall() == [(True,)]
+            serve_once(url, lock)
     assert answers(url) == [None]
 
 
