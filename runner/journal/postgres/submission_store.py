@@ -44,7 +44,8 @@ _CLAIM = (
 )
 _FREEZE = (
     "UPDATE runner.submissions SET run = %(run)s, explanation = NULL, first_run = coalesce(first_run, %(run_no)s),"
-    " last_transfer = coalesce(last_transfer, %(last)s) WHERE id = %(submission)s"
+    " last_transfer = coalesce(last_transfer, %(last)s)"
+    " WHERE id = %(submission)s AND state = 'running' RETURNING id"
 )
 _FROZEN = (
     "SELECT interaction_id, destination_uri, action, n, failed_as FROM runner.rows"
@@ -169,7 +170,8 @@ class SubmissionStore(Store):
 
     def _with_plan(self, connection: Connection) -> None:
         values = self._values(run=self.run_id, run_no=self.run_no, last=self.last_transfer_id)
-        self._do(connection, _FREEZE, values)
+        if not ask(connection, _FREEZE, values):  # by another worker of the same name
+            raise SubmissionOver(f"submission {self._submission} was ended meanwhile")
 
     def _with_run_end(self, connection: Connection, record: Mapping[str, Any]) -> None:
         code = ExitCode(record["exit_code"])
