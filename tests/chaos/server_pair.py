@@ -34,7 +34,18 @@ class ServerPair:
         self._names = count(1)
         self._folders: list[Path] = []
         self.primary = self._folder()
-        _run("initdb", "-D", self.primary / "data", "-U", "postgres", "-A", "trust", "--no-sync")
+        _run(
+            "initdb",
+            "-D",
+            self.primary / "data",
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        )
         self._configure(self.primary)
         _start(self.primary)
         self.standby = self._folder()

@@ -38,7 +38,7 @@ LOCK_S = 15.0
 
 _SERVER = (
     "SELECT pg_is_in_recovery(), current_setting('fsync'), current_setting('full_page_writes'),"
-    " to_regclass('runner.journal') IS NOT NULL"
+    " to_regclass('runner.journal') IS NOT NULL, current_setting('server_encoding')"
 )
 _SET_LOCK = "SELECT set_config('lock_timeout', %(ms)s, false)"
 _IDENTITY = (
@@ -163,7 +163,7 @@ def _check_server(connection: Connection, url: JournalUrl) -> None:
     is_local = not host or host.startswith(("/", "@")) or is_loopback(host)
     if not is_local and not connection.pgconn.ssl_in_use:
         raise UsageError(f"the connection to the journal {url} is not encrypted; set sslmode")
-    is_standby, fsync, full_page_writes, _ = ask(connection, _SERVER)[0]
+    is_standby, fsync, full_page_writes, _, encoding = ask(connection, _SERVER)[0]
     if is_standby:
         raise StorageError(
             f"the journal {url} is a standby, which may lag behind: who was moved already would be"
@@ -173,6 +173,11 @@ def _check_server(connection: Connection, url: JournalUrl) -> None:
         raise Unfit(
             f"the server of the journal {url} runs with fsync or full_page_writes off, and forgets"
             " at a crash what it acknowledged; switch both on"
+        )
+    if encoding != "UTF8":  # it holds what no client reads as text, or cannot hold each name
+        raise Unfit(
+            f"the database of the journal {url} has the encoding {encoding}; make one with:"
+            " CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
         )
 
 

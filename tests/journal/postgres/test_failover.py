@@ -63,7 +63,7 @@ class Pair:
 def pair() -> Iterator[Pair]:
     made = Pair(beside_server("primary"), beside_server("standby"))
     new = ("--auth=trust", "--no-sync", "-U", "postgres")
-    made.run("initdb", "-D", f"{made.primary}/data", *new)
+    made.run("initdb", "--encoding=utf8", "-D", f"{made.primary}/data", *new)
     # From its start on: a server heeds a reload some commits later.
     with (made.primary / "data/postgresql.conf").open("a") as configuration:
         configuration.write("synchronous_standby_names = 'standby'\n")

@@ -18,9 +18,18 @@ from runner.core.journal_location import JournalLocation
 from runner.core.transfer.states import Event
 from runner.journal.postgres.access import PostgresJournal
 from runner.journal.postgres.adoption import adopt
+from runner.journals import create_journal
+from runner.ports.journal_access import Durability
 from tests.journal.builders import ORIGIN, manifest_rows
 from tests.journal.contract.journals import started
-from tests.postgres_server import beside_server, binary, execute, fresh_database, server_user
+from tests.postgres_server import (
+    beside_server,
+    binary,
+    execute,
+    fresh_database,
+    server_user,
+    url_of,
+)
 
 POOLER = """
 [databases]
@@ -46,6 +55,13 @@ def use(journal: PostgresJournal) -> None:
         lock.acquire(0.0)
         store = lock.open_store(environment="production", origin=ORIGIN)
         started(store, journal, manifest_rows(1)).go("k0", Event.INTENT, Event.ACCEPTED)
+
+
+def test_a_database_that_holds_what_is_no_text_is_refused():
+    """One row that a submitter made of it would keep every worker from reading all others."""
+    execute("postgres", "CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    with pytest.raises(StorageError, match="has the encoding SQL_ASCII; make one with"):
+        create_journal(JournalLocation(url_of("bytes")), Durability.SINGLE)
 
 
 @contextmanager
