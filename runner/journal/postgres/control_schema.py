@@ -9,7 +9,7 @@ LAPSES_S = 60
 """After so many seconds, by the database's clock, no run takes a command any more."""
 
 BUSY = "RN003"
-"""The SQLSTATE of a command beyond `MOST_OPEN`."""
+"""The SQLSTATE of what is beyond a role's share."""
 
 CONTROL = f"""
 CREATE TABLE IF NOT EXISTS runner.commands(

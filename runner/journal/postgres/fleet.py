@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO
 
+import psycopg
+
 from runner.core.errors import StorageError, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.journal.postgres.access import right_to_take
@@ -24,6 +26,7 @@ from runner.journal.postgres.connection import (
     connect,
     translated,
 )
+from runner.journal.postgres.control_schema import BUSY
 from runner.journal.postgres.fleet_schema import PIECE
 from runner.journal.postgres.lease import TTL_S, LaneState, Watcher
 from runner.journal.postgres.owner import holder_of
@@ -145,9 +148,18 @@ class PostgresFleet:
     def submit(self, new: Sequence[NewSubmission]) -> Sequence[int]:
         """Store submissions, all of them whole or none; return their numbers."""
         connection = self._connected()
-        with translated(self._url), connection.transaction():
-            connection.execute(b"SET LOCAL synchronous_commit = on")
-            return [_add(connection, each) for each in new]
+        with translated(self._url):
+            try:
+                with connection.transaction():
+                    connection.execute(b"SET LOCAL synchronous_commit = on")
+                    return [_add(connection, each) for each in new]
+            except psycopg.Error as error:
+                if error.sqlstate != BUSY:
+                    raise
+                raise UsageError(
+                    f"{error.diag.message_primary}: submit again once some have ended; `runner cancel`"
+                    " ends those that are not meant"
+                ) from error
 
     def submission(self, number: int) -> Submission:
         """Return a submission. Raises `UsageError` if there is none."""

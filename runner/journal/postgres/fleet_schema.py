@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from runner.journal.postgres.control_schema import BUSY
+
 PIECE = 1 << 20
 """Most bytes of a piece of a file: what a worker holds of a submission's rows at a time."""
+
+MOST_OPEN = 1000
+"""Submissions that a role may have open: a loop gone wrong fills no worker's memory, and no lane."""
 
 FLEET = f"""
 CREATE TABLE IF NOT EXISTS runner.submissions(
@@ -66,11 +71,18 @@ CREATE INDEX IF NOT EXISTS orders_of_submission ON runner.orders(submission, no)
 CREATE INDEX IF NOT EXISTS orders_of_worker ON runner.orders(worker, no);
 
 -- Who submits, and when, is the database's word, whatever a statement says and whatever role it took on.
-CREATE OR REPLACE FUNCTION runner.submitted_v1() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION runner.submitted_v1() RETURNS trigger LANGUAGE plpgsql
+  SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
 BEGIN
   NEW.submitted_by := session_user;
   NEW.submitted_at := clock_timestamp();
   NEW.made_in := pg_current_xact_id();
+  IF (SELECT count(*) FROM runner.submissions s WHERE s.state IN ('waiting', 'running')
+       AND s.submitted_by = session_user) >= {MOST_OPEN} THEN
+    RAISE EXCEPTION '{MOST_OPEN} submissions of role % are open', session_user
+      USING ERRCODE = '{BUSY}';
+  END IF;
   RETURN NEW;
 END $$;
 CREATE OR REPLACE TRIGGER submitted BEFORE INSERT ON runner.submissions

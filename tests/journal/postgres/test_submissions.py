@@ -9,7 +9,7 @@ from io import BytesIO
 
 import pytest
 
-from runner.core.errors import Fenced
+from runner.core.errors import Fenced, UsageError
 from runner.core.exit_code import ExitCode
 from runner.core.journal_location import JournalLocation
 from runner.journal.postgres.access import LaneLock
@@ -85,6 +85,33 @@ def test_what_has_ended_is_not_run_again(queue: Queue):
     with queue.lock() as lock, pytest.raises(SubmissionOver):
         opened(lock)
     assert queue.look().exit_code == 2
+
+
+def test_what_another_worker_of_the_same_name_has_ended_chooses_no_rows(queue: Queue):
+    journal = queue.worker.journal_of(queue.number, HERE)
+    with journal.lock() as lock:
+        store = opened(lock)
+        assert queue.worker.refuse(queue.number, 3, "as its configuration has it")
+        with pytest.raises(SubmissionOver, match="ended meanwhile"):
+            started(store, journal, manifest_rows(2))
+    assert queue.look().exit_code == 3
+    assert execute(queue.url, "SELECT 1 FROM runner.rows") == []
+
+
+def test_a_role_has_a_share_of_open_submissions(queue: Queue):
+    execute(
+        queue.url,
+        "INSERT INTO runner.submissions(environment, batch, manifest, options)"
+        " SELECT 'eu', 'b', 'm', '{}' FROM generate_series(2, 1000)",
+    )
+    new = NewSubmission("eu", "b", "b.yaml", {"b.yaml": BytesIO}, "somebody")
+    with pytest.raises(
+        UsageError, match="1000 submissions of role postgres are open: submit again"
+    ):
+        queue.worker.submit([new])
+    queue.worker.cancel(queue.number)
+    queue.worker.look([])
+    queue.worker.submit([new])
 
 
 def test_a_cancelled_one_that_had_begun_ends_once_its_lane_is_held(queue: Queue):
