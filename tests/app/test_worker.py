@@ -23,6 +23,7 @@ import pytest
 import yaml
 
 from runner.app.health import serving
+from runner.app.journal_adopt import adopt_database
 from runner.app.run_options import RunOptions
 from runner.app.submit import (
     cancel_submission,
@@ -649,6 +650,47 @@ def test_a_worker_that_starts_while_the_database_is_away_waits_and_ends_at_an_or
         unready.value.close()
     worker.stop()
     site.once(lambda: not site.workers[0][1].is_alive())
+
+
+def test_a_worker_carries_on_once_the_database_is_up(site: Site, tmp_path: Path):
+    url, _, there = str(site.journal).partition("&host=")
+    site.journal = JournalLocation(f"{url}&host={tmp_path}/socket")
+    content = site.manifest(2)
+    worker = site.start(content)
+    site.once(lambda: worker.figures.looked_at > 0)
+    (tmp_path / "socket").symlink_to(there)
+    assert site.ended(site.submit(content)).exit_code == 0
+    assert site.moved() == Counter(["i-0", "i-1"])
+
+
+def test_a_worker_that_finds_no_connection_left_waits_for_one(site: Site):
+    role = "crowd"
+    if not execute("postgres", f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'"):
+        execute("postgres", f"CREATE ROLE {role} LOGIN IN ROLE pg_read_all_data, pg_write_all_data")
+    execute("postgres", f"ALTER ROLE {role} CONNECTION LIMIT 0")
+    site.journal = JournalLocation(str(site.journal).replace("user=postgres", f"user={role}"))
+    worker = site.start(site.manifest(2))
+    site.once(lambda: worker.figures.looked_at > 0)
+    [(_, fields)] = site.observers[0].warnings
+    assert "too many connections" in fields["why"]
+    execute("postgres", f"ALTER ROLE {role} CONNECTION LIMIT -1")
+    site.once(lambda: worker.figures.reached_at > 0)
+
+
+def test_what_a_restored_dump_may_lack_is_put_off_until_a_person_accepts_it(site: Site):
+    content = site.manifest(3)
+    site.start(content)
+    site.ended(site.submit(content, limit=1))
+    site.open.close()
+    site.journal = JournalLocation(fresh_database(like=str(site.journal)))
+    number = site.submit(content | {"name": "later"})
+    site.start(content, "w2")
+    shown = site.once(lambda: site.look(number).explanation)
+    assert shown.startswith("w2: the database of the journal")
+    assert "runner journal adopt" in shown
+    adopt_database(site.journal, "seen to", None)
+    assert site.ended(number).exit_code == 0
+    assert site.moved() == Counter(["i-0", "i-1", "i-2"])
 
 
 def test_a_worker_whom_the_server_does_not_let_in_ends_and_says_why(site: Site):

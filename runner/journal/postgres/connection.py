@@ -36,6 +36,9 @@ _PATIENCE: Mapping[str, int] = {
 LOCK_S = 15.0
 """How long a statement waits for a lock that others hold, an administrator for instance."""
 
+_FULL = ("too many connections", "too many clients", "connection slots are reserved")
+"""What a server says that has no connection left: libpq does not hand over by which code."""
+
 _SERVER = (
     "SELECT pg_is_in_recovery(), current_setting('fsync'), current_setting('full_page_writes'),"
     " to_regclass('runner.journal') IS NOT NULL, current_setting('server_encoding')"
@@ -152,6 +155,8 @@ def _opened(url: JournalUrl, parameters: str) -> Connection:
         except psycopg.OperationalError as error:
             answer = psycopg.pq.PGconn.ping(parameters.encode())
             if answer != psycopg.pq.Ping.OK:  # it starts, ends, or is not there
+                raise
+            if any(words in str(error) for words in _FULL):
                 raise
             if has_answered:  # and so it had not just come up, either
                 raise Unfit(str(as_storage_error(url, error))) from error
