@@ -17,6 +17,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
@@ -682,7 +683,10 @@ def test_what_a_restored_dump_may_lack_is_put_off_until_a_person_accepts_it(site
     site.start(content)
     site.ended(site.submit(content, limit=1))
     site.open.close()
+    original = urlsplit(str(site.journal)).path[1:]
     site.journal = JournalLocation(fresh_database(like=str(site.journal)))
+    # While that is there, the other is a copy of it, and refused whoever adopts it.
+    execute("postgres", f"DROP DATABASE {original} WITH (FORCE)")
     number = site.submit(content | {"name": "later"})
     site.start(content, "w2")
     shown = site.once(lambda: site.look(number).explanation)
