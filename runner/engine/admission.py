@@ -260,6 +260,11 @@ class Admission:
         finally:
             self._waiting_for_turn -= 1
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether transfers wait for the limits that all share."""
+        return self._waiting_for_turn > 0
+
     def watch(self) -> None:
         """Stop the run if the gateway has answered nothing for too long; called again and again."""
         waits = self._waiting_for_turn or self._slots_taken

@@ -174,6 +174,7 @@ class CommandHandler:
             "session": None if progress.session is None else progress.session.value,
             "stopping": self._stop_signal.reason,
             "waiting_for": progress.waiting_for,
+            "paced_by": progress.paced_by,
             "command": progress.command,
             "paused": None if pause is None else str(pause),
             "confirmation": self._gatekeeper.question,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -19,12 +20,29 @@ MOST_POINTS = 300
 """Points of a curve; beyond it every other one is left out."""
 
 
+LONGEST_STEP_S = 1.0
+"""Of two looks further apart, the time between is not counted: what was so then is not known."""
+
+
+@dataclass(slots=True)
+class _Wait:
+    """The time through which something was waited for, by looks that found it so."""
+
+    total_s: float = 0.0
+    seen_at: float = -math.inf
+
+    def goes_on(self, now: float) -> None:
+        if now - self.seen_at <= LONGEST_STEP_S:
+            self.total_s += now - self.seen_at
+        self.seen_at = now
+
+
 @dataclass(slots=True)
 class _Counted:
     uri: str
     sent: int = 0
-    held_s: float = 0.0
-    held_at: float | None = None  # when it was last seen full
+    held: _Wait = field(default_factory=_Wait)
+    limited: _Wait = field(default_factory=_Wait)
     points: list[WaitingPoint] = field(default_factory=list)
     every_s: float = 1.0  # the least distance of two points
     most_waiting: float | None = None
@@ -51,9 +69,12 @@ class DestinationMetrics:
     def held(self, uri: str, now: float) -> None:
         """Count the time since the last call as held, if the destination was full then too."""
         if (one := self._of(uri)) is not None:
-            if one.held_at is not None and now - one.held_at <= 1.0:
-                one.held_s += now - one.held_at
-            one.held_at = now
+            one.held.goes_on(now)
+
+    def limited(self, uri: str, now: float) -> None:
+        """Count the time since the last call, if transfers waited for its own limits then too."""
+        if (one := self._of(uri)) is not None:
+            one.limited.goes_on(now)
 
     def observed(self, uri: str, figures: Figures | None, now: float) -> None:
         """Keep how many waited at a destination."""
@@ -78,7 +99,8 @@ class DestinationMetrics:
             DestinationFigures(
                 one.uri,
                 one.sent,
-                round(one.held_s, 1),
+                round(one.held.total_s, 1),
+                round(one.limited.total_s, 1),
                 one.most_waiting,
                 None if one.forecast_s is None else round(one.forecast_s, 1),
                 None if one.last_sent_at is None else round(one.last_sent_at - self._started_at, 1),

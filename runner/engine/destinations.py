@@ -6,7 +6,7 @@ A full destination holds back its own transfers only: they take no worker, slot,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from runner.core.manifest.destinations import DestinationLimits, DestinationTable, key_of
@@ -251,6 +251,8 @@ class Destinations:
             is_waited_for = bool(one.held or one.waiting)
             why = one.pace.why_shut() if is_waited_for else None
             if why is None:
+                if is_waited_for and one.pace.why_limited(now) is not None:
+                    self._metrics.limited(one.uri, now)
                 one.full_since = None
                 self._report_open(one)
                 if not is_waited_for and not one.is_given_up and one.pace.is_at_rest(now):
@@ -275,13 +277,19 @@ class Destinations:
             for one in self._known.values()
             if not one.is_given_up and (one.held or one.waiting) and (why := one.pace.why_shut())
         ]
-        parts = [
-            f"{one.name} ({why}; {counted(one.held + len(one.waiting), 'transfer')})"
-            for one, why in full[:MOST_NAMED]
-        ]
-        if more := len(full) - len(parts):
-            parts.append(f"{counted(more, 'further destination')}")
-        return ", ".join(parts) or None
+        return _named(full)
+
+    @property
+    def limiting(self) -> str | None:
+        """Which destinations' own limits rows wait for, in words; None: for none."""
+        now = self._clock.now()
+        return _named(
+            [
+                (one, why)
+                for one in self._known.values()
+                if one.held and one.pace.why_shut() is None and (why := one.pace.why_limited(now))
+            ]
+        )
 
     @property
     def explanation(self) -> str | None:
@@ -343,6 +351,17 @@ class Destinations:
         }
         self._observer.warned(Note.DESTINATION_GIVEN_UP, **fields)
         self._notes.add(Note.DESTINATION_GIVEN_UP, **fields, uri=one.uri)
+
+
+def _named(ones: Sequence[tuple[_Destination, str]]) -> str | None:
+    """Name destinations, each with what it is waited for and by how many; None: there are none."""
+    parts = [
+        f"{one.name} ({why}; {counted(one.held + len(one.waiting), 'transfer')})"
+        for one, why in ones[:MOST_NAMED]
+    ]
+    if more := len(ones) - len(parts):
+        parts.append(f"{counted(more, 'further destination')}")
+    return ", ".join(parts) or None
 
 
 def _begin(key: str, one: _Destination) -> Place:

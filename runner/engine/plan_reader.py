@@ -53,6 +53,12 @@ class PlanReader:
         """Let `until` rows be given out in all, those given out before included."""
         self._until = until
 
+    @property
+    def waits_for_destinations(self) -> bool:
+        """Whether all rows that may be given out wait for their destination."""
+        is_read = self._ended and not self._rows and self._reading is None
+        return bool(self._held) and (is_read or self._read >= self._until)
+
     async def next(self) -> PlannedRow | None:
         """Return the next row, or None when there are no more, or no more are allowed.
 

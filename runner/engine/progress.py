@@ -31,6 +31,7 @@ class ProgressReporter:
         observer: Observer,
         notes: AuditNotes,
         waits: Callable[[], Iterable[str | None]] = tuple,
+        paced_by: Callable[[], str | None] = lambda: None,
         command: Callable[[], str | None] = lambda: None,
         burst: int,
         sending_s: float | None = None,
@@ -43,6 +44,7 @@ class ProgressReporter:
         self._observer = observer
         self._notes = notes
         self._waits = waits
+        self._paced_by = paced_by
         self._command = command
         self._burst = burst
         self._sending_s = sending_s
@@ -63,6 +65,7 @@ class ProgressReporter:
             sent=metrics.sent,
             rate_per_s=metrics.rate_per_s,
             waiting_for=None if closed else self._waiting_for(),
+            paced_by=None if closed else self._paced_by(),
             command=None if closed else self._command(),
             limit_per_s=self._admission.limits.rate_per_s,
             sent_per_s=float(metrics.in_last_second(self._clock.now())),

@@ -208,6 +208,7 @@ class BatchRun:
             observer=observer,
             notes=notes,
             waits=lambda: (self._gatekeeper.waiting_for, self._destinations.waiting_for),
+            paced_by=self._paced_by,
             command=lambda: next_steps.ending(spec.journal_name, self._ends_by()),
             burst=spec.limits.burst,
             sending_s=spec.sending_s,
@@ -474,6 +475,11 @@ class BatchRun:
             self._metrics.saw_renewals(self._gateway.token_renewals, now, self._clock.wall())
             self._progress_reporter.report_holds()
             self._progress()
+
+    def _paced_by(self) -> str | None:
+        """Return which destinations' own limits all that may be sent waits for."""
+        waits = self._plan_reader.waits_for_destinations and not self._admission.is_waited_for
+        return self._destinations.limiting if waits else None
 
     def _progress(self) -> None:
         self._observer.progressed(self._present())

@@ -31,6 +31,7 @@ class Progress:
     sent: int  # frames
     rate_per_s: float | None  # the pace in force, None: unlimited
     waiting_for: str | None = None  # "the session", "30 s more (Retry-After)", …
+    paced_by: str | None = None  # destinations whose own limits all the rest waits for
     limit_per_s: float | None = None  # what the pace may climb to
     sent_per_s: float | None = None  # frames that left in the last second
     session: SessionState | None = None

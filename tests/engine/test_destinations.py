@@ -83,6 +83,36 @@ def test_a_rate_is_kept_from_an_interval_after_the_begin_of_the_run():
     assert run.ending.figures.destinations[0].sent == 6
 
 
+def test_the_time_for_which_a_destinations_own_limits_are_waited_for_is_told_and_kept():
+    run = run_batch(
+        to(*[NARROW] * 6, *[WIDE] * 3, *[HERE] * 3),
+        replace(CARRIED_OUT, after_s=2.0),
+        destinations=table(
+            DestinationLimits(pattern=NARROW, rate_per_s=0.5, written="narrow"),
+            DestinationLimits(pattern=WIDE, in_flight=1),
+        ),
+    )
+    paced = [each.paced_by for each in run.observer.progress]
+    assert "narrow (30/min; 5 transfers), genesys://queue/wide (1 in flight; 2 transfers)" in paced
+    assert paced[-1] is None
+    assert all(each.waiting_for is None for each in run.observer.progress)
+    figures = {each.destination_uri: each for each in run.ending.figures.destinations}
+    narrow, wide = figures[NARROW], figures[WIDE]
+    assert 9 <= narrow.limited_s <= 13
+    assert 3 <= wide.limited_s <= 5
+    assert (narrow.held_s, wide.held_s) == (0, 0)
+
+
+def test_a_run_whose_other_transfers_have_turns_is_not_paced_by_one_destination():
+    run = run_batch(
+        to(*[NARROW] * 2, *[HERE] * 40),
+        limits=Limits(rate_per_s=2.0),
+        destinations=table(DestinationLimits(pattern=NARROW, rate_per_s=0.1)),
+    )
+    told = [each.paced_by for each in run.observer.progress if each.sent < 40]
+    assert set(told) == {None}
+
+
 @settings(max_examples=25, deadline=None, phases=(Phase.explicit, Phase.generate))
 @given(
     st.lists(st.sampled_from([NARROW, WIDE, HERE]), min_size=1, max_size=40),

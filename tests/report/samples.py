@@ -195,10 +195,10 @@ NAMES = {"genesys://queue/billing-1": "Billing EU", "genesys://queue/billing-3":
 
 LIMITED = (
     DestinationFigures(
-        "genesys://queue/billing-1", 8, 5.6, 8.0, 16.2, 24.7,
+        "genesys://queue/billing-1", 8, 5.6, 12.3, 8.0, 16.2, 24.7,
         (WaitingPoint(0.0, 0.0), WaitingPoint(9.0, 8.0), WaitingPoint(30.0, 2.0)),
     ),
-    DestinationFigures("genesys://queue/billing-3", 1, 0.0),
+    DestinationFigures("genesys://queue/billing-3", 1, 0.0, 0.0),
 )  # fmt: skip
 
 

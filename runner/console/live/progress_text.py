@@ -142,6 +142,7 @@ def progress_line(progress: Progress, pace: Throughput) -> str:
         rate_text(progress) if progress.rate_per_s or progress.sent_per_s else "",
         left_text(progress, pace),
         f"waiting for {visible(progress.waiting_for)}" if progress.waiting_for else "",
+        f"paced by {visible(progress.paced_by)}" if progress.paced_by else "",
         f"go on by: {progress.command}" if progress.command else "",
     ]
     return "; ".join(part for part in parts if part)
@@ -165,5 +166,6 @@ def progress_fields(progress: Progress, pace: Throughput) -> dict[str, Any]:
         "callbacks_owed": progress.callbacks_owed,
         "left_s": None if left_s is None else round(left_s),
         "waiting_for": progress.waiting_for,
+        "paced_by": progress.paced_by,
         "command": progress.command,
     }

@@ -144,6 +144,8 @@ def _state(progress: Progress) -> Iterator[Segment]:
     # A lost session is shown already; what a person holds is not explained by it.
     if progress.waiting_for and (progress.command or not lost):
         yield Segment(f"waiting for {harmless(progress.waiting_for)}", Style.WARN)
+    if progress.paced_by:
+        yield Segment(f"paced by {harmless(progress.paced_by)}")
     yield Segment(f"in flight {progress.in_flight:,}")
     if progress.callbacks_owed:
         yield Segment(f"{counted(progress.callbacks_owed, 'callback')} owed")

@@ -69,14 +69,14 @@ def _state(run: str, state: Mapping[str, Any]) -> Iterator[str]:
     limits = state.get("limits") or {}
     named = [f"{name} {value}" for name, value in limits.items() if value is not None]
     yield f"  limits       {visible(', '.join(named))}"
-    for name in ("session", "waiting_for", "confirmation", "stopping", "command"):
+    for name in ("session", "waiting_for", "paced_by", "confirmation", "stopping", "command"):
         if state.get(name):
             title = _TITLES.get(name, name)
             yield f"  {title:<12} {visible(str(state[name]))}"
     yield from _commands(state.get("commands") or ())
 
 
-_TITLES = {"waiting_for": "waiting for", "command": "go on by"}
+_TITLES = {"waiting_for": "waiting for", "paced_by": "paced by", "command": "go on by"}
 
 
 def _commands(commands: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from runner.core.frozen import frozen
 from runner.core.manifest.destinations import DestinationLimits
+from runner.core.manifest.quantity import rate_text
 from runner.core.number_text import figure
 from runner.core.pacing.rate import Bucket, due_in, take_token
 
@@ -74,6 +75,16 @@ class DestinationPace:
         if self.figures is None:
             return "its figures are not known"
         return self._why_out_of_bounds() or self._why_absent(self.figures)
+
+    def why_limited(self, now: float) -> str | None:
+        """Return which limit of its own, `in_flight` or `rate`, lets nothing begin; None: neither."""
+        limits = self.limits
+        if limits.in_flight is not None and self.under_way >= limits.in_flight:
+            return f"{limits.in_flight} in flight"
+        if limits.rate_per_s is None:
+            return None
+        is_due = not self.is_heading and self._due_s(now, limits.rate_per_s) <= 0
+        return None if is_due else rate_text(limits.rate_per_s)
 
     def _why_out_of_bounds(self) -> str | None:
         for name, bound in self.limits.bounds.items():

@@ -308,6 +308,7 @@ class DestinationFigures:
     destination_uri: str
     sent: int  # frames
     held_s: float  # how long transfers waited because it was full
+    limited_s: float  # how long they waited for its own rate, or for its place in flight
     most_waiting: float | None = None  # None: it was not observed
     forecast_s: float | None = None  # when the last one would be sent, by the first figures
     took_s: float | None = None  # when the last frame was sent

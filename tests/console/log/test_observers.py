@@ -242,6 +242,7 @@ def test_the_log_gets_events_and_progress_as_fields():
                 "callbacks_owed": 3,
                 "left_s": 40,
                 "waiting_for": None,
+                "paced_by": None,
                 "command": None,
             },
         ),

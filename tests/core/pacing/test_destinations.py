@@ -25,6 +25,16 @@ def watched(figures: Figures | None = None, **bounds: str) -> DestinationPace:
     return pace(bounds=parsed).observed(figures)
 
 
+def test_which_of_its_own_limits_is_waited_for():
+    rated = pace(100.0, rate_per_s=0.5)
+    assert rated.why_limited(100.0) == "30/min"
+    assert rated.why_limited(102.0) is None
+    assert rated.begun().why_limited(102.0) == "30/min"  # one heads there
+    narrow = pace(in_flight=2).begun()
+    assert narrow.why_limited(0.0) is None
+    assert narrow.begun().why_limited(0.0) == "2 in flight"
+
+
 @given(
     st.sampled_from([0.02, 0.5, 1.0, 7.5, 40.0]),
     st.lists(st.floats(0, 5), min_size=1, max_size=60),
