@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from runner.app.approvals import changed_commands
 from runner.core.manifest.model import Manifest
+from runner.gates.manifest_gates import ManifestGates
 from runner.ports import CapacityObserver, Gateway
 from runner.webhooks.addresses import check_addresses, resolve_by_system
 
 if TYPE_CHECKING:
     import httpx
-
-    from runner.gates.manifest_gates import ManifestGates
 
 
 def gates_of(
@@ -27,8 +26,6 @@ def gates_of(
     """
     if not manifest.gates:
         return None
-    from runner.gates.manifest_gates import ManifestGates  # noqa: PLC0415 - it brings httpx
-
     return ManifestGates(
         manifest.gates,
         Path(manifest.path).parent,

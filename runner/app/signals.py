@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from asyncio import CancelledError, current_task, get_running_loop
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -44,8 +45,6 @@ class Signals:
     @contextmanager
     def stopping(self, stop: StopSignal, observer: Observer) -> Iterator[None]:
         """Let signals drain the batch that runs on the event loop."""
-        from asyncio import get_running_loop  # noqa: PLC0415 - only a run has a loop
-
         loop = get_running_loop()
         received: list[tuple[signal.Signals, float]] = []
         for number in SIGNALS:
@@ -85,8 +84,6 @@ class Signals:
         The task then raises `Interrupted`. Raised by the signal's handler, it would end in any
         callback of the loop.
         """
-        from asyncio import CancelledError, current_task, get_running_loop  # noqa: PLC0415
-
         loop, task = get_running_loop(), current_task()
         received: list[signal.Signals] = []
 
@@ -153,8 +150,6 @@ class RunOrders(Signals):
     @contextmanager
     def stopping(self, stop: StopSignal, observer: Observer) -> Iterator[None]:
         """Let orders drain the batch that runs on the event loop."""
-        from asyncio import get_running_loop  # noqa: PLC0415 - only a run has a loop
-
         loop = get_running_loop()
 
         def follow() -> None:

@@ -10,6 +10,7 @@ from runner.core.approval.allowed_signers import Signers
 from runner.core.approval.decision import SignatureVerdict, judge_signature
 from runner.core.approval.ssh_signature import LARGEST_SIGNATURE
 from runner.manifest.regular_file import open_regular
+from runner.signatures.verify import is_signed
 
 MOST_SIGNATURES = 100
 """Signatures beside a file that are looked at; further ones count for nothing."""
@@ -27,8 +28,6 @@ def judge_signatures(
 
     One that cannot be used does not keep the others from counting.
     """
-    from runner.signatures.verify import is_signed  # noqa: PLC0415 - it takes 30 ms
-
     return [
         judge_signature(
             found.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
+from runner.console.terminal_text import visible
 from runner.core.errors import UsageError
 
 
@@ -38,6 +39,4 @@ def _is_text(value: str) -> bool:
 
 def _escaped(value: str) -> str:
     r"""Return the value with `\xff` for each byte that does not belong to a character."""
-    from runner.console.terminal_text import visible  # noqa: PLC0415 - commands start without it
-
     return visible(os.fsencode(value).decode("utf-8", "backslashreplace"))

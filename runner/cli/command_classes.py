@@ -1,8 +1,5 @@
 """Commands whose help lists options in groups, and whose usage errors say what to write instead."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
 import re
@@ -12,6 +9,8 @@ from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from runner.core.next_steps import shell_line, validate
 
 CHECKING = frozenset({"validate", "check", "lint", "verify", "test", "dry-run", "dryrun", "noop"})
 """What other programs call a command, or an option, that checks and changes nothing."""
@@ -112,8 +111,6 @@ def _means_checking(word: str) -> bool:
 
 def _help_to_check(error: Exception, word: str | None) -> None:
     if word is not None and _means_checking(word):
-        from runner.core.next_steps import shell_line, validate
-
         _add_help(error, f"`{shell_line(validate('MANIFEST'))}` checks and sends nothing")
 
 

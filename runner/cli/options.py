@@ -4,32 +4,28 @@ A command that takes a dataclass of these offers each of its fields (`dataclass_
 options that `apply` and `plan` share are declared in `runner.core.batch_options`.
 """
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
 from dataclasses import fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from runner.app.find_journal import JournalOptions
+from runner.app.run_options import RunOptions
 from runner.cli import option_parsers
 from runner.cli.command_classes import ALONE
 from runner.cli.dataclass_options import option_info
+from runner.cli.output import Console
 from runner.console.diagnostics.formats import OutputFormat
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
+from runner.console.output_streams import standard_streams
 from runner.core.batch_options import CHECKS, OPTIONS, OUTPUT, PLACES, SELECTION, BatchOptions
 from runner.core.frozen import frozen
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.quantity import parse_duration
-
-if TYPE_CHECKING:
-    from runner.app.find_journal import JournalOptions
-    from runner.app.run_options import RunOptions
-    from runner.cli.output import Console
 
 Manifest = Annotated[
     Path, typer.Argument(metavar="MANIFEST", help="A YAML file.", show_default=False)
@@ -217,9 +213,6 @@ class OutputOptions:
 
     def console(self, *, no_progress: bool = False, max_problems: int = MAX_PROBLEMS) -> Console:
         """Return a console over the standard streams."""
-        from runner.cli.output import Console
-        from runner.console.output_streams import standard_streams
-
         out, err = standard_streams()
         return Console(
             out,
@@ -253,8 +246,6 @@ class JournalSelection:
 
     def location(self) -> JournalOptions:
         """Return where the journal is."""
-        from runner.app.find_journal import JournalOptions
-
         return JournalOptions(self.journal, self.manifest, self.env)
 
 
@@ -266,8 +257,6 @@ class SharedOptions(BatchOptions):
 
     def request(self, manifest: Path, *, validate_only: bool) -> RunOptions:
         """Return what these options ask for."""
-        from runner.app.run_options import RunOptions
-
         given = {each.name: getattr(self, each.name) for each in fields(self)}
         return RunOptions(manifest=manifest, validate_only=validate_only, **given)
 

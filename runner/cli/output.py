@@ -18,6 +18,9 @@ from runner.console.diagnostics.formats import OutputFormat, without_commands
 from runner.console.diagnostics.marked_lines import SourceFiles
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 from runner.console.diagnostics.render import problems_text, result_text
+from runner.console.live.observer_choice import choose_observers
+from runner.console.live.terminal_writer import TerminalWriter
+from runner.console.log.setup import configure_logs
 from runner.console.output_streams import LossyStream, follows_links, wants_color
 from runner.console.results.error_text import render_error
 from runner.console.results.run_result import RunResult
@@ -29,7 +32,6 @@ from runner.core.frozen import frozen
 from runner.core.system_shortage import shortage
 
 if TYPE_CHECKING:
-    from runner.console.live.terminal_writer import TerminalWriter
     from runner.console.log.observers import Observers
     from runner.console.log.setup import LogFormat, Logs
 
@@ -58,15 +60,10 @@ class Console:
     @contextmanager
     def watching(self) -> Iterator[Observers]:
         """Open the log and an observer while a command runs; close both."""
-        import structlog  # noqa: PLC0415 - it takes a third of a dry run's start, which logs nothing
-
-        from runner.console.live.observer_choice import choose_observers  # noqa: PLC0415 - as above
-
-        log = structlog.get_logger()
-        with self.logging() as logs, self.outlet(log.warning) as outlet:
+        with self.logging() as logs, self.outlet(logs.log.warning) as outlet:
             observers = choose_observers(
                 self.err,
-                log,
+                logs.log,
                 outlet,
                 now=time.monotonic,
                 wall=time.time,
@@ -87,7 +84,6 @@ class Console:
         `warn` is called with the number of lines that were dropped. The end waits for the thread if
         the result goes to a terminal too, and would wait anyway.
         """
-        from runner.console.live.terminal_writer import TerminalWriter  # noqa: PLC0415 - a dry run does without
 
         def missed(texts: int) -> None:
             if warn is not None:
@@ -145,8 +141,6 @@ class Console:
 
     def logging(self) -> Logs:
         """Send the log where the options say, until the result is closed. Raises `UsageError`."""
-        from runner.console.log.setup import configure_logs  # noqa: PLC0415 - it brings structlog
-
         return configure_logs(
             self.log_format, stream=self.err, verbosity=self.verbosity, file=self.log_file
         )

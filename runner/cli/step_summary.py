@@ -1,7 +1,6 @@
 """Writes how `apply` and `plan` ended into the summary of a GitHub Actions step, if there is one."""
 
 # The writer is loaded only where it is wanted: a dry run starts without it.
-# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from runner.app.step_summary import append_error, append_report
 from runner.cli.error_exit_codes import exit_code_of
 from runner.cli.output import Console
 from runner.console.log.redaction import harmless
@@ -25,8 +25,6 @@ def summarize_report(
 ) -> None:
     """Summarise a run or a plan that has a report; a summary that fails only warns."""
     if name := os.environ.get(VARIABLE):
-        from runner.app.step_summary import append_report
-
         _warn(console, append_report(source, summary, report, name))
 
 
@@ -39,8 +37,6 @@ def summarizing(console: Console, manifest: Path) -> Iterator[None]:
         raise
     except BaseException as error:
         if name := os.environ.get(VARIABLE):
-            from runner.app.step_summary import append_error
-
             _warn(console, append_error(error, exit_code_of(error), manifest, name))
         raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Event
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -21,7 +22,5 @@ Prompt = Callable[[str], Awaitable[bool]]
 
 async def unanswered(_question: str) -> bool:
     """Stand for a terminal where there is none: sleep until cancelled."""
-    from asyncio import Event  # noqa: PLC0415 - the port itself does without
-
     await Event().wait()
     return False

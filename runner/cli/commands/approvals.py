@@ -1,17 +1,20 @@
 """`runner approvals`: who approved a plan, and what is missing."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from runner.app.approval_list import list_approvals
+from runner.app.plan_file import read_plan
 from runner.cli import options
 from runner.cli.dataclass_options import expand_dataclasses
+from runner.cli.output import boundary, must_be_shown
+from runner.console.results.approval_result import approvals_to_json, render_approvals
+from runner.core.exit_code import ExitCode
 
 
 @expand_dataclasses
@@ -24,14 +27,6 @@ def approvals(
     output: options.OutputOptions,
 ) -> None:
     """Show who approved a plan and what is missing; exit 3 unless it is approved."""
-    import os
-
-    from runner.app.approval_list import list_approvals
-    from runner.app.plan_file import read_plan
-    from runner.cli.output import boundary, must_be_shown
-    from runner.console.results.approval_result import approvals_to_json, render_approvals
-    from runner.core.exit_code import ExitCode
-
     console = output.console()
     with boundary(console, plan):
         found = read_plan(plan)

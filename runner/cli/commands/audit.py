@@ -1,8 +1,5 @@
 """`runner audit verify`: checks an audit chain; `runner audit sign`: signs where it ends."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,8 +7,16 @@ from typing import Annotated
 
 import typer
 
+from runner.app.audit import folder_of_run, names_file, verify_file, verify_run
+from runner.app.audit_signature import sign_run, verify_signatures
+from runner.app.find_journal import find_journal
 from runner.cli import options
 from runner.cli.dataclass_options import expand_dataclasses
+from runner.cli.output import boundary, must_be_shown
+from runner.console.results.audit_result import audit_to_json, render_audit
+from runner.console.terminal_text import visible
+from runner.core.errors import UsageError
+from runner.core.exit_code import ExitCode
 
 
 @expand_dataclasses
@@ -49,13 +54,6 @@ def verify(
     output: options.OutputOptions,
 ) -> None:
     """Check the hash chain of a file or a run; show at which entry it breaks, and exit 1."""
-    from runner.app.audit import folder_of_run, names_file, verify_file, verify_run
-    from runner.app.find_journal import find_journal
-    from runner.cli.output import boundary, must_be_shown
-    from runner.console.results.audit_result import audit_to_json, render_audit
-    from runner.core.errors import UsageError
-    from runner.core.exit_code import ExitCode
-
     console, where = output.console(), journal.location()
     with boundary(console, where.manifest), must_be_shown(console):
         if required is not None and signers is None:
@@ -68,8 +66,6 @@ def verify(
             audited = verify_run(found, target, report_dir)
             folder = folder_of_run(found, target, report_dir).folder if signers else None
         if signers is not None and folder is not None:
-            from runner.app.audit_signature import verify_signatures
-
             audited.append(verify_signatures(audited[0], folder, signers, required or 1))
         console.show(render_audit, audit_to_json, audited)
         broken = any(each.fault for each in audited)
@@ -97,11 +93,6 @@ def sign(
     output: options.OutputOptions,
 ) -> None:
     """Sign where a run's audit chain ends and what its reports are, into files beside them."""
-    from runner.app.audit_signature import sign_run
-    from runner.app.find_journal import find_journal
-    from runner.cli.output import boundary
-    from runner.console.terminal_text import visible
-
     console, where = output.console(), journal.location()
     with boundary(console, where.manifest):
         signed = sign_run(find_journal(where), run, key, report_dir)

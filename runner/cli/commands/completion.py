@@ -1,8 +1,5 @@
 """`runner completion`: prints the script by which a shell completes this program's commands."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
 from enum import StrEnum
@@ -11,7 +8,10 @@ from typing import Annotated
 import typer
 
 from runner.cli import options
+from runner.cli.completion import SCRIPTS, candidates
+from runner.cli.output import boundary, must_be_shown
 from runner.console.diagnostics.formats import OutputFormat
+from runner.core.errors import UsageError
 
 
 class Shell(StrEnum):
@@ -40,10 +40,6 @@ def completion(
     output: options.Output = OutputFormat.PRETTY,
 ) -> None:
     """Print what completes commands, options, environments, runs and keys in a shell."""
-    from runner.cli.completion import SCRIPTS, candidates
-    from runner.cli.output import boundary, must_be_shown
-    from runner.core.errors import UsageError
-
     console = options.OutputOptions(output).console()
     with boundary(console), must_be_shown(console):
         if shell is not Shell.WORDS:

@@ -1,20 +1,23 @@
 """`runner control`: pauses, slows down, or stops a running batch."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runner.app.control import control as use_case
+from runner.app.control import control_all, parse_words
+from runner.app.find_journal import find_journal
 from runner.cli import options
 from runner.cli.dataclass_options import expand_dataclasses
+from runner.cli.error_exit_codes import exit_code_of
+from runner.cli.output import boundary
+from runner.console.results.control import RunAnswer, control_to_json, render_control
+from runner.core.exit_code import ExitCode
 
 if TYPE_CHECKING:
     from runner.app.control import Controlled
-    from runner.console.results.control import RunAnswer
 
 Words = Annotated[
     list[str],
@@ -49,13 +52,6 @@ def control(
     output: options.OutputOptions,
 ) -> None:
     """Pause, resume, slow down, confirm or stop a batch while it runs, or show where it stands."""
-    from runner.app.control import control as use_case
-    from runner.app.control import control_all, parse_words
-    from runner.app.find_journal import find_journal
-    from runner.cli.output import boundary
-    from runner.console.results.control import control_to_json, render_control
-    from runner.core.exit_code import ExitCode
-
     console, where = output.console(), journal.location()
     with boundary(console, where.manifest):
         given = parse_words(words, for_, reason)
@@ -69,8 +65,6 @@ def control(
 
 
 def _as_shown(controlled: Controlled) -> RunAnswer:
-    from runner.console.results.control import RunAnswer
-
     if (answer := controlled.answer) is None:
         return RunAnswer(
             controlled.run, controlled.journal, is_done=False, text=str(controlled.error), state={}
@@ -79,9 +73,6 @@ def _as_shown(controlled: Controlled) -> RunAnswer:
 
 
 def _code(controlled: Controlled) -> int:
-    from runner.cli.error_exit_codes import exit_code_of
-    from runner.core.exit_code import ExitCode
-
     if controlled.answer is None:
         return ExitCode.OK if controlled.error is None else exit_code_of(controlled.error)
     return ExitCode.OK if controlled.answer.is_done else ExitCode.FAILURES

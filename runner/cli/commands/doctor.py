@@ -1,25 +1,38 @@
 """`runner doctor`: checks the way to a gateway, and moves one conversation to and fro with --probe."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runner.app.approvals import people_required
+from runner.app.doctor import examine
+from runner.app.plan import read_manifest
+from runner.app.plan_check import as_planned
+from runner.app.probe import check_probe, probe, save_probe_plan
+from runner.app.probe_result import probe_to_json, render_probe
+from runner.app.run_options import RunOptions
+from runner.app.signals import Signals
 from runner.cli import options
+from runner.cli.confirmation import ask_on_terminal
 from runner.cli.dataclass_options import expand_dataclasses
+from runner.cli.output import boundary
+from runner.console.results.diagnosis import checks_to_json, render_checks
+from runner.console.terminal_text import visible
+from runner.core.diagnostics.diagnosis import Check, Health, is_well
 from runner.core.errors import UsageError
+from runner.core.exit_code import ExitCode
+from runner.core.next_steps import approve
+from runner.core.transfer.probe import Probe
+from runner.staging.rows import Staging
 
 if TYPE_CHECKING:
-    from runner.app.run_options import RunOptions
     from runner.cli.output import Console
     from runner.core.manifest.model import Manifest
-    from runner.core.transfer.probe import Probe
 
 
 @expand_dataclasses
@@ -63,11 +76,6 @@ def doctor(
 
     Only with --probe is anything moved: the one conversation that you name.
     """
-    from runner.app.plan_check import as_planned
-    from runner.app.run_options import RunOptions
-    from runner.cli.output import boundary
-    from runner.core.transfer.probe import Probe
-
     if (probe is None) != (probe_to is None):
         raise typer.BadParameter("--probe CONVERSATION and --probe-to DESTINATION go together")
     if probe is None and (out or probe_out) is not None:
@@ -96,15 +104,6 @@ def doctor(
 
 def examine_gateway(console: Console, request: RunOptions) -> None:
     """Check the way to a manifest's gateway, read-only; exit 4 if a run could not begin."""
-    from runner.app.doctor import examine
-    from runner.app.plan import read_manifest
-    from runner.app.signals import Signals
-    from runner.cli.output import boundary
-    from runner.console.results.diagnosis import checks_to_json, render_checks
-    from runner.core.diagnostics.diagnosis import Check, Health, is_well
-    from runner.core.exit_code import ExitCode
-    from runner.staging.rows import Staging
-
     Signals().install()
     with boundary(console, request.manifest), console.logging(), Staging() as staging:
         manifest, warnings = read_manifest(request, staging)
@@ -117,16 +116,6 @@ def examine_gateway(console: Console, request: RunOptions) -> None:
 
 def plan_probe(console: Console, request: RunOptions, out: Path) -> None:
     """Write the plan of a probe, and show how it is signed and carried out."""
-    import os
-
-    from runner.app.approvals import people_required
-    from runner.app.plan import read_manifest
-    from runner.app.probe import save_probe_plan
-    from runner.cli.output import boundary
-    from runner.console.terminal_text import visible
-    from runner.core.next_steps import approve
-    from runner.staging.rows import Staging
-
     if request.plan is not None:
         raise typer.BadParameter("--out writes a plan of a manifest, and this is a plan")
     with boundary(console, request.manifest), console.logging(), Staging() as staging:
@@ -146,33 +135,19 @@ def probe_gateway(
 
     Exit 1 if it was not moved, or not back; 6 if that is not known; a signal's code after a signal.
     """
-    import structlog
-
-    from runner.app.plan import read_manifest
-    from runner.app.probe import check_probe, probe
-    from runner.app.probe_result import probe_to_json, render_probe
-    from runner.app.signals import Signals
-    from runner.cli.output import boundary
-    from runner.core.exit_code import ExitCode
-    from runner.staging.rows import Staging
-
     Signals().install()
     with boundary(console, request.manifest), console.watching() as observer, Staging() as staging:
         manifest, _ = read_manifest(request, staging)
         check_probe(request, manifest, staging)
         if not yes and not _agreed(manifest, order):
             raise SystemExit(ExitCode.INTERRUPTED)
-        log = structlog.get_logger()  # of the standard library's loggers, warnings show at most
-        probed = probe(request, manifest, staging, observer, out=out, say=log.info)
+        probed = probe(request, manifest, staging, observer, out=out, say=observer.noticed)
         console.show(render_probe, probe_to_json, (probed.findings, probed.file))
         raise SystemExit(probed.code)
 
 
 def _agreed(manifest: Manifest, order: Probe) -> bool:
     """Ask on the terminal. Raises `UsageError` without one: a customer would move unconfirmed."""
-    from runner.cli.confirmation import ask_on_terminal
-    from runner.console.terminal_text import visible
-
     question = (
         "Move one live conversation, and back?\n"
         f"  environment   {visible(manifest.environment.name)}\n"

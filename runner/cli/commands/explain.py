@@ -1,16 +1,23 @@
 """`runner explain`: explains diagnostic codes."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
+import os
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runner.cli import options
+from runner.cli.output import boundary, must_be_shown
+from runner.console.diagnostics.explanations import (
+    explanations,
+    explanations_to_json,
+    render_codes,
+    render_explanation,
+)
 from runner.console.diagnostics.formats import OutputFormat
+from runner.console.output_streams import wants_color
 from runner.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,17 +33,6 @@ def explain(
     output: options.Output = OutputFormat.PRETTY,
 ) -> None:
     """Explain what a diagnostic's code means, why, and how to write it correctly."""
-    import os
-
-    from runner.cli.output import boundary, must_be_shown
-    from runner.console.diagnostics.explanations import (
-        explanations,
-        explanations_to_json,
-        render_codes,
-        render_explanation,
-    )
-    from runner.console.output_streams import wants_color
-
     console = options.OutputOptions(output).console()
     with boundary(console), must_be_shown(console):
         explained = [_explanation(code) for code in codes or ()] or list(explanations().values())
@@ -51,10 +47,6 @@ def explain(
 
 
 def _explanation(code: str) -> Explanation:
-    from difflib import get_close_matches
-
-    from runner.console.diagnostics.explanations import explanations
-
     known = explanations()
     found = known.get(code.upper())
     if found is None:

@@ -1,8 +1,5 @@
 """`runner init`: writes a manifest to begin with."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,9 +7,12 @@ from typing import Annotated
 
 import typer
 
-from runner.app.init import templates
+from runner.app.init import templates, write_template
 from runner.cli import options
+from runner.cli.output import boundary
 from runner.console.diagnostics.formats import OutputFormat
+from runner.console.terminal_text import visible
+from runner.core.next_steps import first_steps
 
 
 def init(
@@ -32,11 +32,6 @@ def init(
     output: options.Output = OutputFormat.PRETTY,
 ) -> None:
     """Write a commented manifest, ready to run against the embedded gateway."""
-    from runner.app.init import write_template
-    from runner.cli.output import boundary
-    from runner.console.terminal_text import visible
-    from runner.core.next_steps import first_steps
-
     console = options.OutputOptions(output).console()
     with boundary(console):
         path = write_template(folder, driver)

@@ -1,8 +1,5 @@
 """`runner journal`: makes, checks and upgrades a journal in a database, and takes a file's over."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
 import shlex
@@ -11,7 +8,14 @@ from typing import Annotated
 
 import typer
 
+from runner.app.journal_adopt import adopt_database
+from runner.app.journal_import import import_file
 from runner.cli import options
+from runner.cli.output import boundary
+from runner.core.exit_code import ExitCode
+from runner.core.journal_location import JournalLocation
+from runner.core.next_steps import shell_line
+from runner.journals import check_journal, create_journal, upgrade_journal
 from runner.ports.journal_access import Durability
 
 _Url = Annotated[
@@ -28,10 +32,6 @@ def create(
     ] = Durability.SINGLE,
 ) -> None:
     """Make a journal's tables in a database; several hosts may then use it with --journal URL."""
-    from runner.cli.output import boundary
-    from runner.core.journal_location import JournalLocation
-    from runner.journals import create_journal
-
     console = options.OutputOptions().console()
     with boundary(console):
         create_journal(JournalLocation(url), durability)
@@ -40,11 +40,6 @@ def create(
 
 def check(url: _Url) -> None:
     """Check what a journal relies on of its server; exit 1 if something does not hold."""
-    from runner.cli.output import boundary
-    from runner.core.exit_code import ExitCode
-    from runner.core.journal_location import JournalLocation
-    from runner.journals import check_journal
-
     console = options.OutputOptions().console()
     with boundary(console):
         found = check_journal(JournalLocation(url))
@@ -55,10 +50,6 @@ def check(url: _Url) -> None:
 
 def upgrade(url: _Url) -> None:
     """Add the tables that a journal of an older version lacks; its histories stay as they are."""
-    from runner.cli.output import boundary
-    from runner.core.journal_location import JournalLocation
-    from runner.journals import upgrade_journal
-
     console = options.OutputOptions().console()
     with boundary(console):
         upgrade_journal(JournalLocation(url))
@@ -86,11 +77,6 @@ def import_(
 
     Interrupted, the same command finishes it.
     """
-    from runner.app.journal_import import import_file
-    from runner.cli.output import boundary
-    from runner.core.journal_location import JournalLocation
-    from runner.core.next_steps import shell_line
-
     console = options.OutputOptions().console()
     with boundary(console, manifest):
         imported = import_file(file, JournalLocation(url), manifest, env)
@@ -118,10 +104,6 @@ def adopt(
 
     Each of its lanes records it, and no host asks for what it saw before.
     """
-    from runner.app.journal_adopt import adopt_database
-    from runner.cli.output import boundary
-    from runner.core.journal_location import JournalLocation
-
     console = options.OutputOptions().console()
     with boundary(console):
         for each in adopt_database(JournalLocation(url), reason, lock_timeout):

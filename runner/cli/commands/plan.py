@@ -4,24 +4,43 @@ Neither the engine nor the gateways' libraries are loaded for what never leaves 
 answers in a third of the time.
 """
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runner.app.compose_result import result_of
+from runner.app.directory_lookup import look_up_directory
+from runner.app.name_resolution import NOTHING_ASKED, needs_directory
+from runner.app.plan import (
+    first_moves,
+    kept_report,
+    outline_plan,
+    plan_offline,
+    read_manifest,
+    save_plan,
+    sums_by_destination,
+)
+from runner.app.plan_check import as_planned, with_run_named
+from runner.app.preflight import run_preflight
+from runner.app.signals import Signals
 from runner.cli import options
 from runner.cli.dataclass_options import expand_dataclasses
+from runner.cli.error_exit_codes import exit_code_of
+from runner.cli.output import boundary, must_be_shown
+from runner.cli.step_summary import summarize_report, summarizing
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
+from runner.console.results.run_result import MOST_MOVES
+from runner.console.terminal_text import visible
 from runner.core.batch_options import CHECKS, OUTPUT, PLACES
 from runner.core.errors import UsageError
 from runner.core.exit_code import ExitCode
 from runner.core.frozen import frozen
+from runner.staging.rows import Staging
 
 if TYPE_CHECKING:
     from runner.app.name_resolution import DirectoryAnswers
@@ -30,7 +49,6 @@ if TYPE_CHECKING:
     from runner.cli.output import Console
     from runner.core.manifest.model import Manifest
     from runner.core.records.run_record import PlanFigures
-    from runner.staging.rows import Staging
 
 
 IDS_NEEDED = (
@@ -113,27 +131,6 @@ def plan(
 
 def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) -> None:
     """Do everything up to the plan, write its report, and the plan itself if wanted; then exit."""
-    import time
-
-    from runner.app.compose_result import result_of
-    from runner.app.name_resolution import needs_directory
-    from runner.app.plan import (
-        first_moves,
-        kept_report,
-        outline_plan,
-        plan_offline,
-        read_manifest,
-        save_plan,
-        sums_by_destination,
-    )
-    from runner.app.plan_check import as_planned, with_run_named
-    from runner.app.signals import Signals
-    from runner.cli.output import boundary, must_be_shown
-    from runner.cli.step_summary import summarize_report, summarizing
-    from runner.console.results.run_result import MOST_MOVES
-    from runner.console.terminal_text import visible
-    from runner.staging.rows import Staging
-
     Signals().install()
     with boundary(console, given.manifest), summarizing(console, given.manifest):
         if given.without_secrets and not given.validate_only:
@@ -194,12 +191,8 @@ def _found(
     console: Console, request: RunOptions, manifest: Manifest, staging: Staging, *, asked: bool
 ) -> DirectoryAnswers:
     """Return the gateway's answers about names and selections; nothing if it is not asked."""
-    from runner.app.name_resolution import NOTHING_ASKED, needs_directory
-
     if request.plan is None and not (asked and needs_directory(manifest, staging)):
         return NOTHING_ASKED
-    from runner.app.directory_lookup import look_up_directory  # it brings the gateway's libraries
-
     with console.watching() as observer:
         return look_up_directory(request, manifest, staging, observer)
 
@@ -207,8 +200,6 @@ def _found(
 def _look_ahead(
     console: Console, request: RunOptions, manifest: Manifest, staging: Staging
 ) -> PreflightResult:
-    from runner.app.preflight import run_preflight  # it brings the gateway's libraries
-
     with console.watching() as observer:
         return run_preflight(request, manifest, staging, observer)
 
@@ -217,8 +208,6 @@ def _exit_code(
     planning: PlanOptions, preflight: PreflightResult | None, plan: PlanFigures
 ) -> ExitCode:
     """Return how the command exits, which its report shows too."""
-    from runner.cli.error_exit_codes import exit_code_of
-
     if preflight is not None and preflight.error is not None:
         return exit_code_of(preflight.error)
     is_pending = bool(plan.send or plan.in_doubt or plan.selections)

@@ -1,17 +1,20 @@
 """`runner reports prune`: removes old report folders."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from runner.app.prune import prune as remove
 from runner.cli import option_parsers, options
+from runner.cli.output import boundary
 from runner.console.diagnostics.formats import OutputFormat
+from runner.console.results.prune_result import prune_to_json, render_prune
+from runner.core.exit_code import ExitCode
+from runner.core.records.retention import Retention
 
 KEEP = 30
 OLDER_THAN_S = 90 * 86_400.0
@@ -57,14 +60,6 @@ def prune(
 
     Exit 74 if one could not be removed.
     """
-    import time
-
-    from runner.app.prune import prune as remove
-    from runner.cli.output import boundary
-    from runner.console.results.prune_result import prune_to_json, render_prune
-    from runner.core.exit_code import ExitCode
-    from runner.core.records.retention import Retention
-
     console = options.OutputOptions(output).console()
     with boundary(console):
         retention = Retention(

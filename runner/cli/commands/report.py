@@ -1,8 +1,5 @@
 """`runner report`: renders a run's report again, or compares two runs."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,15 +7,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runner.app.compare import as_markdown, as_page, compare, write_page
+from runner.app.find_journal import find_journal
+from runner.app.journal_index import write_journal_index
+from runner.app.report import (
+    Rendered,
+    format_of_file,
+    print_pdf,
+    read_forms,
+    render_again,
+    render_file,
+    stream_again,
+)
 from runner.cli import options
 from runner.cli.dataclass_options import expand_dataclasses
+from runner.cli.output import boundary, must_be_shown
+from runner.console.results.comparison import compared_to_json, render_compared
+from runner.console.results.rendered_files import (
+    RenderedFiles,
+    index_to_json,
+    render_index_path,
+    render_rendered,
+    rendered_to_json,
+)
 from runner.core.errors import UsageError
 from runner.core.frozen import frozen
+from runner.core.next_steps import REPORT_DIR
 from runner.report.formats.registry import FORMATS
+from runner.report.index import write_index
 
 if TYPE_CHECKING:
     from runner.app.find_journal import JournalOptions
-    from runner.app.report import Rendered
     from runner.cli.output import Console
 
 STDOUT = Path("-")
@@ -81,8 +100,6 @@ def report(
     output: options.OutputOptions,
 ) -> None:
     """Render a run's report again, from the journal; or compare two runs."""
-    from runner.cli.output import boundary, must_be_shown
-
     console, where = output.console(), journal.location()
     with boundary(console, where.manifest), must_be_shown(console):
         if [run is not None, reporting.compare is not None, reporting.index].count(True) != 1:
@@ -99,16 +116,6 @@ def report(
 
 
 def _render(console: Console, where: JournalOptions, asked: ReportOptions, run: str) -> None:
-    from runner.app.find_journal import find_journal
-    from runner.app.report import (
-        format_of_file,
-        print_pdf,
-        read_forms,
-        render_again,
-        render_file,
-        stream_again,
-    )
-
     if _is_pdf(asked):
         _show(console, print_pdf(run, find_journal(where), asked.report_dir, asked.out))
         return
@@ -148,14 +155,8 @@ def _is_pdf(asked: ReportOptions) -> bool:
 
 
 def _index(console: Console, asked: ReportOptions, where: JournalOptions) -> None:
-    from runner.console.results.rendered_files import index_to_json, render_index_path
-    from runner.core.next_steps import REPORT_DIR
-    from runner.report.index import write_index
-
     root = asked.report_dir or Path(REPORT_DIR)
     if where.journal is not None:
-        from runner.app.journal_index import write_journal_index
-
         if asked.out == STDOUT:
             raise UsageError("the list goes into a file: --out FILE.html")
         path = write_journal_index(where.journal, root, asked.out)
@@ -165,12 +166,6 @@ def _index(console: Console, asked: ReportOptions, where: JournalOptions) -> Non
 
 
 def _show(console: Console, rendered: Rendered) -> None:
-    from runner.console.results.rendered_files import (
-        RenderedFiles,
-        render_rendered,
-        rendered_to_json,
-    )
-
     files = [(form, str(path)) for form, path in rendered.files]
     shown = RenderedFiles(rendered.run, rendered.batch, files)
     console.show_paths(render_rendered, rendered_to_json, shown)
@@ -179,11 +174,6 @@ def _show(console: Console, rendered: Rendered) -> None:
 def _compare(
     console: Console, where: JournalOptions, asked: ReportOptions, before: str, after: str
 ) -> None:
-    from runner.app.compare import as_markdown, as_page, compare, write_page
-    from runner.app.find_journal import find_journal
-    from runner.app.report import Rendered
-    from runner.console.results.comparison import compared_to_json, render_compared
-
     out = None if asked.out == STDOUT else asked.out
     is_page = asked.formats == "html" or (
         asked.formats is None and out is not None and out.suffix.lower() == ".html"

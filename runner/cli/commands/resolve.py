@@ -1,8 +1,5 @@
 """`runner resolve`: settles transfers in doubt by a person's decision."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -12,11 +9,35 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runner.app.find_journal import find_journal
+from runner.app.resolve import Resolution, Verdict, doubts_of, resolve_many
+from runner.app.resolve import resolve as settle
+from runner.app.signals import Signals
+from runner.app.verdict_file import read_verdicts
 from runner.cli import options
+from runner.cli.confirmation import ask_for_line, has_terminal
 from runner.cli.dataclass_options import expand_dataclasses
+from runner.cli.output import boundary
+from runner.console.results.resolution import (
+    ResolutionResult,
+    render_resolution,
+    resolution_to_json,
+)
+from runner.console.results.resolutions import (
+    RefusedKey,
+    ResolutionsResult,
+    SettledDoubt,
+    render_resolutions,
+    resolutions_to_json,
+)
+from runner.console.terminal_text import visible
+from runner.core import next_steps
+from runner.core.errors import UsageError
+from runner.core.exit_code import ExitCode
+from runner.core.key_patterns import matcher_of, unmatched
 
 if TYPE_CHECKING:
-    from runner.app.resolve import ManyResolved, Verdict
+    from runner.app.resolve import ManyResolved
     from runner.cli.output import Console
     from runner.core.journal_location import JournalLocation
     from runner.ports.history import HeldTransfer
@@ -79,13 +100,6 @@ def resolve(
     output: options.OutputOptions,
 ) -> None:
     """Settle transfers in doubt by a person's decision, journalled with who and when."""
-    from runner.app.find_journal import find_journal
-    from runner.app.resolve import Resolution, Verdict, resolve_many
-    from runner.app.signals import Signals
-    from runner.app.verdict_file import read_verdicts
-    from runner.cli.output import boundary
-    from runner.core.exit_code import ExitCode
-
     console, where = output.console(), journal.location()
     Signals().install()
     with boundary(console, where.manifest):
@@ -134,9 +148,6 @@ def _check(
     by_file: bool,
 ) -> bool:
     """Refuse options that do not go together; return whether to ask for each doubt."""
-    from runner.cli.confirmation import has_terminal
-    from runner.core.errors import UsageError
-
     if sum(choices) > 1:
         raise UsageError("choose one of KEY, --all, --only and --from")
     if by_file and given:
@@ -155,10 +166,6 @@ def _check(
 
 def _keys(location: JournalLocation, run: str, only: Sequence[str]) -> Sequence[str]:
     """Return the keys that a run left in doubt and that a pattern matches; without any: all."""
-    from runner.app.resolve import doubts_of
-    from runner.core.errors import UsageError
-    from runner.core.key_patterns import matcher_of, unmatched
-
     run_id, doubts = doubts_of(location, run)
     keys = [doubt.key for doubt in doubts]
     for pattern in unmatched(only, keys):
@@ -177,15 +184,6 @@ def _settle(
     *,
     sender_is_dead: bool = False,
 ) -> None:
-    from runner.app.resolve import Resolution
-    from runner.app.resolve import resolve as settle
-    from runner.console.results.resolution import (
-        ResolutionResult,
-        render_resolution,
-        resolution_to_json,
-    )
-    from runner.core import next_steps
-
     run, key, word, reason = stated
     resolved = settle(
         *(location, run, key, Resolution(word), reason),
@@ -210,14 +208,6 @@ def _settle(
 
 
 def _show_many(console: Console, settled: ManyResolved) -> None:
-    from runner.console.results.resolutions import (
-        RefusedKey,
-        ResolutionsResult,
-        SettledDoubt,
-        render_resolutions,
-        resolutions_to_json,
-    )
-
     shown = ResolutionsResult(
         run=settled.run,
         dry_run=False,
@@ -241,16 +231,6 @@ def _show_many(console: Console, settled: ManyResolved) -> None:
 def _show_dry_run(
     console: Console, location: JournalLocation, run: str, chosen: Sequence[Verdict]
 ) -> None:
-    from runner.app.resolve import doubts_of
-    from runner.console.results.resolutions import (
-        RefusedKey,
-        ResolutionsResult,
-        SettledDoubt,
-        render_resolutions,
-        resolutions_to_json,
-    )
-    from runner.core.exit_code import ExitCode
-
     run_id, doubts = doubts_of(location, run)
     by_key = {doubt.key: doubt for doubt in doubts}
     would = [
@@ -279,10 +259,6 @@ def _show_dry_run(
 
 def _ask_one_by_one(console: Console, location: JournalLocation, run: str, wait_s: float) -> None:
     """Show each doubt with what is known of it, and journal each answer as it is given."""
-    from runner.app.resolve import doubts_of
-    from runner.cli.confirmation import ask_for_line
-    from runner.console.terminal_text import visible
-
     run_id, doubts = doubts_of(location, run)
     if not doubts:
         console.out.write(f"nothing of run {visible(run_id)} is in doubt\n")
@@ -302,8 +278,6 @@ def _ask_one_by_one(console: Console, location: JournalLocation, run: str, wait_
 
 def _ask_for_word(shown: str) -> str | None:
     """Ask until one of the words is typed, in lower case; None: the terminal is gone."""
-    from runner.cli.confirmation import ask_for_line
-
     while True:
         answer = ask_for_line("[t]ransferred, [f]ailed, [s]kip, [q]uit: ", shown=shown)
         if answer is None or answer.lower() in {*_WORDS, *_SKIP, *_QUIT}:
@@ -323,8 +297,6 @@ _WORDS = {
 
 
 def _evidence(doubt: HeldTransfer, number: int, total: int) -> str:
-    from runner.console.terminal_text import visible
-
     lines = [
         f"{number} of {total}: {visible(doubt.key)} ({visible(doubt.source)})",
         f"  interaction  {visible(doubt.interaction_id)}",

@@ -1,8 +1,5 @@
 """`runner revert`: writes the manifest that carries back what a run moved."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,8 +7,14 @@ from typing import Annotated
 
 import typer
 
+from runner.app.find_journal import find_journal
+from runner.app.revert import revert as write_undo
+from runner.app.signals import Signals
 from runner.cli import options
 from runner.cli.dataclass_options import expand_dataclasses
+from runner.cli.output import boundary
+from runner.console.results.reversal import ReversalResult, render_reversal, reversal_to_json
+from runner.core import next_steps
 
 
 @expand_dataclasses
@@ -34,17 +37,6 @@ def revert(
     output: options.OutputOptions,
 ) -> None:
     """Write a manifest that carries back what a run moved; nothing is sent until you apply it."""
-    from runner.app.find_journal import find_journal
-    from runner.app.revert import revert as write_undo
-    from runner.app.signals import Signals
-    from runner.cli.output import boundary
-    from runner.console.results.reversal import (
-        ReversalResult,
-        render_reversal,
-        reversal_to_json,
-    )
-    from runner.core import next_steps
-
     console, where = output.console(), journal.location()
     Signals().install()
     with boundary(console, where.manifest):

@@ -1,8 +1,5 @@
 """`runner schema`: prints a JSON Schema."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,9 +7,13 @@ from typing import Annotated
 
 import typer
 
+from runner.app.editor_files import EDITORS, shown_files, write_editor_files
+from runner.app.init import EDITOR_ADVICE
 from runner.cli import options
+from runner.cli.output import boundary, must_be_shown
 from runner.console.diagnostics.formats import OutputFormat
 from runner.core.errors import UsageError
+from runner.schemas_lookup import schema_text
 
 SCHEMAS = ("manifest", "interaction-transfer", "report", "plan", "result")
 
@@ -42,11 +43,6 @@ def schema(
     output: options.Output = OutputFormat.PRETTY,
 ) -> None:
     """Print a schema."""
-    from runner.app.editor_files import EDITORS, shown_files, write_editor_files
-    from runner.app.init import EDITOR_ADVICE
-    from runner.cli.output import boundary, must_be_shown
-    from runner.schemas_lookup import schema_text
-
     console = options.OutputOptions(output).console()
     with boundary(console), must_be_shown(console):
         if editor and name in EDITORS:

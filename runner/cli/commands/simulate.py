@@ -1,8 +1,5 @@
 """`runner simulate`: serves the embedded gateway."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,21 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runner.app.signals import Signals
+from runner.app.simulate import ServeOptions, serve
 from runner.cli import options
+from runner.cli.output import boundary
 from runner.console.diagnostics.formats import OutputFormat
+from runner.console.terminal_text import visible
+from runner.core.errors import Interrupted
+from runner.core.urls import is_loopback
+from runner.drivers import platforms
 
 if TYPE_CHECKING:
-    from runner.app.simulate import ServeOptions
     from runner.cli.output import Console
 
 
 def _known_platform(name: str | None) -> str | None:
     """Return a platform of the embedded gateway. Raises `typer.BadParameter` for an unknown one."""
-    if name is not None:
-        from runner.drivers import platforms
-
-        if name not in (known := platforms()):
-            raise typer.BadParameter(f"'{name}' is not one of {', '.join(map(repr, known))}.")
+    if name is not None and name not in (known := platforms()):
+        raise typer.BadParameter(f"'{name}' is not one of {', '.join(map(repr, known))}.")
     return name
 
 
@@ -70,8 +70,6 @@ def simulate(
 
     The client's secret is made at random and shown, unless RUNNER_SIMULATE_CLIENT_SECRET gives it.
     """
-    from runner.app.simulate import ServeOptions
-
     served = ServeOptions(
         *(host, port, manifest, env, ledger, rate, client_id, certificate, key, platform)
     )
@@ -80,13 +78,6 @@ def simulate(
 
 def serve_gateway(console: Console, served: ServeOptions) -> None:
     """Serve until a signal ends it, which is not a failure."""
-    from runner.app.signals import Signals
-    from runner.app.simulate import serve
-    from runner.cli.output import boundary
-    from runner.console.terminal_text import visible
-    from runner.core.errors import Interrupted
-    from runner.core.urls import is_loopback
-
     Signals().install()
     with boundary(console, served.manifest):
         if served.certificate is None and not is_loopback(served.host):

@@ -1,10 +1,9 @@
 """`runner status`: the journal's runs, or one run, once or while it goes on."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,8 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runner.app.find_journal import find_journal
+from runner.app.signals import Signals
+from runner.app.status import status_of
+from runner.app.watch import RunWatch
 from runner.cli import options
+from runner.cli.commands.submit import show_fleet
 from runner.cli.dataclass_options import expand_dataclasses
+from runner.cli.output import boundary, must_be_shown
+from runner.console.diagnostics.formats import OutputFormat
+from runner.console.live.watch_output import forward_to, json_lines, line_observer, live_observer
+from runner.console.output_streams import can_redraw
+from runner.console.results.status import RunState, render_status, status_to_json
+from runner.core.errors import Interrupted
 
 if TYPE_CHECKING:
     from runner.app.find_journal import JournalOptions
@@ -54,8 +64,6 @@ def status(
     """Show the runs of the journal, or one run's figures; works while it runs."""
     console = output.console(no_progress=no_progress)
     if fleet:
-        from runner.cli.commands.submit import show_fleet
-
         show_fleet(console, journal.journal)
         return
     (watch_run if watch else show_status)(console, journal.location(), run)
@@ -63,11 +71,6 @@ def status(
 
 def show_status(console: Console, where: JournalOptions, run: str | None) -> None:
     """Show the journal's runs, or one run's figures."""
-    from runner.app.find_journal import find_journal
-    from runner.app.status import status_of
-    from runner.cli.output import boundary, must_be_shown
-    from runner.console.results.status import render_status, status_to_json
-
     with boundary(console, where.manifest), must_be_shown(console):
         shown = status_of(find_journal(where), run)
         one = run is not None
@@ -76,16 +79,6 @@ def show_status(console: Console, where: JournalOptions, run: str | None) -> Non
 
 def watch_run(console: Console, where: JournalOptions, run: str | None) -> None:
     """Show a run while it goes on in another process, then how it ended."""
-    import time
-
-    from runner.app.find_journal import find_journal
-    from runner.app.signals import Signals
-    from runner.app.status import status_of
-    from runner.app.watch import RunWatch
-    from runner.cli.output import boundary, must_be_shown
-    from runner.console.diagnostics.formats import OutputFormat
-    from runner.console.results.status import RunState, render_status
-
     Signals().install()
     with boundary(console, where.manifest), must_be_shown(console), _stopped_by_signal(console):
         journal = find_journal(where)
@@ -105,8 +98,6 @@ def watch_run(console: Console, where: JournalOptions, run: str | None) -> None:
 @contextmanager
 def _stopped_by_signal(console: Console) -> Iterator[None]:
     """End the command at a signal without an error: a watch has no part in the run."""
-    from runner.core.errors import Interrupted
-
     try:
         yield
     except Interrupted as interrupted:
@@ -117,18 +108,6 @@ def _stopped_by_signal(console: Console) -> Iterator[None]:
 @contextmanager
 def _view(console: Console, record: RunRecord) -> Iterator[Refresh]:
     """Give what shows each refresh: JSON lines, a view on a terminal, or a line a minute."""
-    import os
-    import time
-
-    from runner.console.diagnostics.formats import OutputFormat
-    from runner.console.live.watch_output import (
-        forward_to,
-        json_lines,
-        line_observer,
-        live_observer,
-    )
-    from runner.console.output_streams import can_redraw
-
     if console.output is OutputFormat.JSON:
         yield json_lines(console.out, time.monotonic)
         return

@@ -1,17 +1,33 @@
 """`runner submit`, `cancel`, `drain` and `status --fleet`: the fleet from outside."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runner.app.signals import Signals
+from runner.app.status import fleet_holds
+from runner.app.submit import (
+    cancel_submission,
+    drain_worker,
+    fleet_state,
+    moment_of,
+    submit_manifest,
+    waiting,
+)
 from runner.cli import options
 from runner.cli.dataclass_options import expand_dataclasses
+from runner.cli.output import boundary
+from runner.console.diagnostics.formats import OutputFormat
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
+from runner.console.results.fleet import fleet_to_json, render_fleet
+from runner.console.terminal_text import visible
+from runner.core import next_steps
+from runner.core.errors import Interrupted, UsageError
+from runner.core.exit_code import ExitCode, worst
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,10 +66,6 @@ def submit(
     output: options.OutputOptions,
 ) -> None:
     """Store a manifest and its row files in the journal, for a worker to carry."""
-    from runner.app.signals import Signals
-    from runner.app.submit import moment_of, submit_manifest
-    from runner.cli.output import boundary
-
     Signals().install()
     console = output.console(no_progress=True, max_problems=max_problems)
     with boundary(console, manifest):
@@ -74,9 +86,6 @@ def cancel(
     journal: _Journal = None,
 ) -> None:
     """End a submission: one that waits never begins, one that runs sends nothing more."""
-    from runner.app.submit import cancel_submission
-    from runner.cli.output import boundary
-
     console = options.OutputOptions().console()
     with boundary(console):
         before = cancel_submission(_named(journal), submission)
@@ -95,9 +104,6 @@ def drain(
     journal: _Journal = None,
 ) -> None:
     """Let a worker hand over what it runs and take nothing more, until it is started again."""
-    from runner.app.submit import drain_worker
-    from runner.cli.output import boundary
-
     console = options.OutputOptions().console()
     with boundary(console):
         drain_worker(_named(journal), worker)
@@ -106,13 +112,6 @@ def drain(
 
 def show_fleet(console: Console, journal: JournalLocation | None) -> None:
     """Show who owns what since when, what waits, and the last takeovers."""
-    from functools import partial
-
-    from runner.app.status import fleet_holds
-    from runner.app.submit import fleet_state
-    from runner.cli.output import boundary
-    from runner.console.results.fleet import fleet_to_json, render_fleet
-
     with boundary(console):
         state = fleet_state(_named(journal))
         held = fleet_holds(_named(journal), state)
@@ -121,8 +120,6 @@ def show_fleet(console: Console, journal: JournalLocation | None) -> None:
 
 def _named(journal: JournalLocation | None) -> JournalLocation:
     """Return the journal. Raises `UsageError` if none was named."""
-    from runner.core.errors import UsageError
-
     if journal is None:
         raise UsageError(
             "which fleet? Name its journal with --journal postgresql://HOST/DATABASE, or set"
@@ -132,9 +129,6 @@ def _named(journal: JournalLocation | None) -> JournalLocation:
 
 
 def _show_submitted(console: Console, number: int, journal: JournalLocation) -> None:
-    from runner.console.diagnostics.formats import OutputFormat
-    from runner.core import next_steps
-
     if console.output is not OutputFormat.JSON:
         again = next_steps.shell_line(next_steps.fleet(str(journal)))
         console.err.write(f"submission {number} waits for a worker; to see it:\n  {again}\n")
@@ -144,9 +138,6 @@ def _show_submitted(console: Console, number: int, journal: JournalLocation) -> 
 
 def _wait_for_all(console: Console, journal: JournalLocation, numbers: Sequence[int]) -> int:
     """Wait until submissions are over; return the worst exit code, or that of a signal."""
-    from runner.core.errors import Interrupted
-    from runner.core.exit_code import worst
-
     left, codes = [*numbers], list[int]()
     try:
         while left:
@@ -160,8 +151,6 @@ def _wait_for_all(console: Console, journal: JournalLocation, numbers: Sequence[
 
 def _stay_text(numbers: Sequence[int], journal: JournalLocation) -> str:
     """Return what becomes of submissions that are no longer waited for, and how to end them."""
-    from runner.core import next_steps
-
     if len(numbers) == 1:
         stay = f"submission {numbers[0]} stays, and a worker carries it out"
     else:
@@ -175,11 +164,6 @@ def _stay_text(numbers: Sequence[int], journal: JournalLocation) -> str:
 
 def _wait(console: Console, journal: JournalLocation, number: int) -> int:
     """Wait until a submission is over; return its exit code."""
-    import time
-
-    from runner.app.submit import waiting
-    from runner.core.exit_code import ExitCode
-
     told: tuple[object, ...] = ()
     for found in waiting(journal, number, time.sleep, POLL_S):
         now = (found.state, found.worker)
@@ -192,9 +176,6 @@ def _wait(console: Console, journal: JournalLocation, number: int) -> int:
 
 
 def _end_text(found: Submission, journal: JournalLocation) -> str:
-    from runner.console.terminal_text import visible
-    from runner.core import next_steps
-
     code = "" if found.exit_code is None else f", exit code {found.exit_code}"
     lines = [f"submission {found.id} ({found.batch}): {found.state}{code}"]
     if found.explanation:

@@ -1,23 +1,31 @@
 """`runner worker`: the daemon that carries what is submitted."""
 
-# Commands import what they need when they run: `--help` and `--version` answer at once.
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from runner.app.health import Watchdog, notify, serving
+from runner.app.worker import Worker, WorkerFigures
+from runner.app.worker_config import read_config
+from runner.app.worker_metrics import WorkerMetrics
 from runner.cli import options
 from runner.cli.dataclass_options import expand_dataclasses
+from runner.cli.output import boundary
+from runner.console.log.observers import LogObserver
 from runner.core.batch_options import PLACES
-
-if TYPE_CHECKING:
-    from runner.app.worker import WorkerFigures
+from runner.journals import fleet_worker_at, process_name
+from runner.metrics.otlp_export import OtlpExport
+from runner.metrics.otlp_sender import OtlpSender, resource_of
+from runner.metrics.otlp_settings import otlp_settings
 
 
 @expand_dataclasses
@@ -37,28 +45,14 @@ def worker(
     output: options.OutputOptions,
 ) -> None:
     """Watch lanes, take them over when their owner is gone, and carry what is submitted."""
-    import os
-    import signal
-    import sys
-
-    from runner.app.health import Watchdog, notify, serving
-    from runner.app.worker import Worker, WorkerFigures
-    from runner.app.worker_config import read_config
-    from runner.cli.output import boundary
-    from runner.journals import fleet_worker_at, process_name
-
     console = output.console(no_progress=True)
     with boundary(console, config):
         settings = read_config(config, journal)
         if settings.state_dir is not None:
             os.environ["XDG_STATE_HOME"] = str(settings.state_dir)
         sys.setswitchinterval(0.002)  # the lease's thread and the runs' take turns
-        import structlog
-
-        from runner.console.log.observers import LogObserver
-
-        with console.logging():
-            log = structlog.get_logger()
+        with console.logging() as logs:
+            log = logs.log
 
             def observer_for(submission: int | None) -> LogObserver:
                 fields = {"worker": settings.name}
@@ -97,18 +91,9 @@ def worker(
 @contextmanager
 def _sent(name: str, figures: WorkerFigures, log: Any) -> Iterator[None]:
     """Send the worker's metrics by OTLP beside the block, where OpenTelemetry's variables say so."""
-    import os
-    import time
-
-    from runner.metrics.otlp_settings import otlp_settings
-
     if (settings := otlp_settings(os.environ)) is None:
         yield
         return
-    from runner.app.worker_metrics import WorkerMetrics
-    from runner.metrics.otlp_export import OtlpExport
-    from runner.metrics.otlp_sender import OtlpSender, resource_of
-
     resource = resource_of(**{"service.instance.id": name})
     export = OtlpExport(
         settings,

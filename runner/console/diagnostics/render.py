@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from runner.console.diagnostics.formats import OutputFormat, problems_to_github, problems_to_json
 from runner.console.diagnostics.marked_lines import Sources
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS, render_problems
+from runner.console.diagnostics.sarif import problems_to_sarif
 from runner.console.results.run_result import RunResult, result_to_json
 from runner.console.results.run_text import render_result, result_to_github
 from runner.core.diagnostics.problem import Problem
@@ -61,6 +62,4 @@ def result_text(
 
 
 def _sarif(problems: Sequence[Problem], omitted: Mapping[str, int] | None = None) -> str:
-    from runner.console.diagnostics.sarif import problems_to_sarif  # noqa: PLC0415 - it reads the explanations
-
     return problems_to_sarif(problems, omitted=omitted)

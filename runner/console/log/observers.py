@@ -15,7 +15,7 @@ ProgressWriter = Callable[[Progress, Throughput], None]
 
 
 class Log(Protocol):
-    """The methods of a structlog logger that observers use."""
+    """What observers log by."""
 
     def info(self, event: str, **fields: Any) -> Any:
         """Log at level info."""

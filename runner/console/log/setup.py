@@ -11,11 +11,10 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Self
-
-import structlog
+from typing import Any, Literal, Self
 
 from runner.console.log.redaction import redact_value
 from runner.console.output_streams import LossyStream, wants_color
@@ -44,10 +43,33 @@ SQLITE = b"SQLite format 3\0"
 """How a journal in a file begins."""
 
 
+@frozen
+class EventLog:
+    """Writes events, each a text and fields, at the level that the method names.
+
+    `write` takes level, text and fields. The field `exc_info` is shown as a traceback.
+    """
+
+    write: Callable[[int, str, Mapping[str, Any]], None]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def bind(self, **fields: Any) -> EventLog:
+        """Return a log whose events have these fields too."""
+        return EventLog(self.write, {**self.fields, **fields})
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Log at level info."""
+        self.write(logging.INFO, event, {**self.fields, **fields})
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Log at level warning."""
+        self.write(logging.WARNING, event, {**self.fields, **fields})
+
+
 class Logs:
     """The configured log; a context manager, or call `close` to end it.
 
-    It receives the events of structlog and of the standard library's loggers.
+    It receives events by `log`, and what the standard library's loggers say from `WARNING` on.
     """
 
     def __init__(
@@ -60,6 +82,7 @@ class Logs:
     ) -> None:
         self.pretty = pretty  # whether the stream's lines are for people
         self._outputs = outputs
+        self._least = min(output.level for output in outputs)
         self._wall = wall
         self._close_file = close_file
         self._lock = threading.Lock()
@@ -69,15 +92,12 @@ class Logs:
         for logger in loggers:
             logger.setLevel(logging.WARNING)
         logging.getLogger().addHandler(self._bridge)
-        structlog.configure(
-            processors=[structlog.contextvars.merge_contextvars, self._take],
-            wrapper_class=structlog.make_filtering_bound_logger(min(o.level for o in outputs)),
-            logger_factory=structlog.ReturnLoggerFactory(),
-            cache_logger_on_first_use=False,
-        )
+        self.log = EventLog(self.write)
 
     def write(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
         """Write one event to every output whose threshold it reaches; never raises."""
+        if level < self._least:
+            return
         at = datetime.fromtimestamp(self._wall(), UTC).isoformat(timespec="milliseconds")
         head = {
             "timestamp": at.replace("+00:00", "Z"),
@@ -93,11 +113,10 @@ class Logs:
                     output.stream.write(output.render(line) + "\n")
 
     def close(self) -> None:
-        """Restore structlog and the standard library's loggers."""
+        """Restore the standard library's loggers."""
         logging.getLogger().removeHandler(self._bridge)
         for logger, level in self._before:
             logger.setLevel(level)
-        structlog.reset_defaults()
         self._close_file()
 
     def __enter__(self) -> Self:
@@ -105,14 +124,6 @@ class Logs:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _take(self, _: Any, method: str, event: structlog.typing.EventDict) -> NoReturn:
-        """Write the event, and end structlog's chain of processors."""
-        fields = dict(event)
-        text = str(fields.pop("event", ""))
-        level = logging.getLevelNamesMapping().get(method.upper(), logging.INFO)
-        self.write(level, text, fields)
-        raise structlog.DropEvent
 
 
 class _Bridge(logging.Handler):
@@ -201,7 +212,7 @@ def _is_of_something_else(path: Path) -> bool:
 
 
 def _trace(exc_info: object) -> str:
-    """Return the traceback for structlog's or logging's `exc_info`; empty if there is none."""
+    """Return the traceback for an event's `exc_info`, as in the module `logging`; empty if there is none."""
     if exc_info is True:
         exc_info = sys.exc_info()
     error = exc_info[1] if isinstance(exc_info, tuple) else exc_info

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runner.core.errors import StorageError
 from runner.core.manifest.source_excerpt import ManifestExcerpt
@@ -33,11 +33,9 @@ from runner.journal.postgres.lane_meta import PLACE, SERVER, caveats_of, provena
 from runner.journal.postgres.lane_session import LaneSession
 from runner.journal.postgres.server_identity import keep_place
 from runner.journal.sql_lists import IN_UNDER_WAY
+from runner.journal.writer import JournalWriter
 from runner.ports import Entry, Note
 from runner.ports.history import History, Provenance
-
-if TYPE_CHECKING:
-    from runner.journal.writer import JournalWriter
 
 _META = "SELECT name, value FROM runner.meta WHERE lane = %(lane)s"
 _DURABILITY = "SELECT value FROM runner.journal WHERE name = 'durability'"
@@ -285,8 +283,6 @@ class Store:
     def start_writer(self, history: History) -> JournalWriter:
         """Return the run's journal, which writes in a thread of its own from now on."""
         # It brings asyncio, a tenth of the start of a command that sends nothing.
-        from runner.journal.writer import JournalWriter  # noqa: PLC0415
-
         return JournalWriter(self, history)
 
     def finish_run(self, record: Mapping[str, Any], figures: Mapping[str, Any], at: float) -> None:

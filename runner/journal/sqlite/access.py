@@ -3,8 +3,6 @@
 What reads and writes the file is loaded by what opens it: a first dry run has no journal.
 """
 
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
 import os
@@ -18,16 +16,20 @@ from typing import TYPE_CHECKING
 
 from runner.core.errors import StorageError, UsageError
 from runner.core.journal_location import JournalLocation
+from runner.journal.control.client import SocketClient
+from runner.journal.control.place import socket_path
+from runner.journal.control.server import SocketControl
 from runner.journal.filesystem import refuse_network, refuse_shared, without_link
+from runner.journal.follower import Follower
 from runner.journal.lock import JournalLock, holder_of
 from runner.journal.sqlite.connection import connect
+from runner.journal.sqlite.format_check import destination_of
+from runner.journal.sqlite.reader import Reader
+from runner.journal.sqlite.run_events import SqliteRunEvents
+from runner.journal.sqlite.store import Store
 from runner.ports.journal_access import Holder, Lane
 
 if TYPE_CHECKING:
-    from runner.journal.control.client import SocketClient
-    from runner.journal.follower import Follower
-    from runner.journal.sqlite.reader import Reader
-    from runner.journal.sqlite.store import Store
     from runner.ports.control import Control
 
 
@@ -95,8 +97,6 @@ class SqliteJournal:
         Raises `UsageError` if there is none, `StorageError` if it is not a journal.
         """
         self._check_there()
-        from runner.journal.sqlite.reader import Reader
-
         reader = Reader(self.path)
         try:
             reader.check()
@@ -106,8 +106,6 @@ class SqliteJournal:
 
     def _is_imported(self) -> bool:
         """Return whether the history goes on in a database; a file that cannot be read: False."""
-        from runner.journal.sqlite.format_check import destination_of
-
         with suppress(sqlite3.Error), closing(connect(self.path)) as connection:
             found = connection.execute("SELECT name, value FROM meta").fetchall()
             return destination_of(dict(found)) is not None
@@ -132,15 +130,10 @@ class SqliteJournal:
 
     def follow(self, run: int) -> Follower:
         """Open one run of the file to be looked at again and again."""
-        from runner.journal.follower import Follower
-        from runner.journal.sqlite.run_events import SqliteRunEvents
-
         return Follower(SqliteRunEvents(self.path, run), str(self.location))
 
     def control_client(self, holder: Holder) -> SocketClient:
         """Return how to give commands to the run that holds the lock."""
-        from runner.journal.control.client import SocketClient
-
         return SocketClient(holder, self.address)
 
     def lock(self) -> SqliteLock:
@@ -163,8 +156,6 @@ class SqliteLock(JournalLock):
 
     def open_store(self, *, environment: str, origin: str) -> Store:
         """Open the file to write, or make it. Raises `StorageError`."""
-        from runner.journal.sqlite.store import Store
-
         store = Store(self.journal, environment=environment, origin=origin)
         try:
             self.hold_file()  # which may have been made just now
@@ -178,9 +169,6 @@ class SqliteLock(JournalLock):
 
         Raises `StorageError` if it cannot be made.
         """
-        from runner.journal.control.place import socket_path
-        from runner.journal.control.server import SocketControl
-
         control = SocketControl(socket_path(self.journal, os.environ), group)
         self.add_to_note(control=str(control.path))
         return control

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runner.core.errors import StorageError
 from runner.core.manifest.source_excerpt import ManifestExcerpt
@@ -36,11 +36,9 @@ from runner.journal.sqlite.format_check import WAIVED, claim, read_waived
 from runner.journal.sqlite.manifest_store import MANIFESTS, keep_manifest
 from runner.journal.sqlite.schema import FORMAT, JOURNAL, LEFT_OUT
 from runner.journal.sqlite.state_check import check_states, store_digest
+from runner.journal.writer import JournalWriter
 from runner.ports import Entry, Note
 from runner.ports.history import NO_PROVENANCE, History, Provenance
-
-if TYPE_CHECKING:
-    from runner.journal.writer import JournalWriter
 
 _LOSE_TRANSFER = (
     "UPDATE transfers SET state = ?, version = version + 1, reason = ?, reason_code = ?"
@@ -199,8 +197,6 @@ class Store:
     def start_writer(self, history: History) -> JournalWriter:
         """Return the run's journal, which writes in a thread of its own from now on."""
         # It brings asyncio, a tenth of the start of a command that sends nothing.
-        from runner.journal.writer import JournalWriter  # noqa: PLC0415
-
         return JournalWriter(self, history)
 
     def finish_run(self, record: Mapping[str, Any], figures: Mapping[str, Any], at: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from runner.core.diagnostics.problem import Problem
 from runner.core.gates import (
@@ -145,8 +146,6 @@ def _headers(
 
 
 def _host(url: str) -> str:
-    from urllib.parse import urlsplit  # noqa: PLC0415 - few manifests have gates
-
     try:
         return urlsplit(url).hostname or ""
     except ValueError:

@@ -8,7 +8,6 @@ import os
 from typing import Any
 
 import pytest
-import structlog
 
 from runner.console.live.observer import LiveObserver
 from runner.console.live.observer_choice import choose_observers
@@ -272,13 +271,13 @@ def test_the_view_shows_progress_and_logs_appear_above_it():
         writer = TerminalWriter(stream, lambda _: None)
         stream.divert(writer.write)
         observer = LiveObserver(writer, now=now, wall=lambda: 0.0)
-        with configure_logs("pretty", stream=stream, environ={}, wall=lambda: 0.0):
+        with configure_logs("pretty", stream=stream, environ={}, wall=lambda: 0.0) as logs:
             now.s += 5  # the journal's lock was waited for
             observer.noticed("planned", run="R1", started_at="1970-01-01T00:00:00Z", send=1000)
             observer.progressed(at(0))
             now.s += 10
             observer.warned("slowing down", why="x\x1b[2J", token="hunter22")
-            structlog.get_logger().warning("a [bold]line[/]")
+            logs.log.warning("a [bold]line[/]")
             observer.progressed(at(250, outcomes={"transferred": 249, "in_doubt": 1}))
             shown = Screen(80, 24)
             while "250/1,000 25%" not in shown.text:

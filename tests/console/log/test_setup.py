@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from runner.console.log.redaction import register_secrets
-from runner.console.log.setup import LogFormat, Logs, configure_logs
+from runner.console.log.setup import EventLog, LogFormat, Logs, configure_logs
 from runner.console.output_streams import LossyStream
 from runner.core.errors import UsageError
 from runner.core.manifest.model import Secret
@@ -42,11 +41,18 @@ def configured(text: io.StringIO, log_format: LogFormat = "json", **options: Any
     )
 
 
+class Lines(io.StringIO):
+    """Where JSON lines go, and the log that writes them."""
+
+    log: EventLog
+
+
 @pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    """Yield where JSON lines go while the log is configured."""
-    text = io.StringIO()
-    with configured(text):
+def lines() -> Iterator[Lines]:
+    """Yield JSON lines while the log is configured."""
+    text = Lines()
+    with configured(text) as logs:
+        text.log = logs.log
         yield text
 
 
@@ -55,8 +61,8 @@ def only(text: io.StringIO) -> dict[str, Any]:
     return dict(json.loads(line))
 
 
-def test_json_is_one_ascii_line_an_event(lines: io.StringIO):
-    structlog.get_logger().info("slowed\ndown", key="漢", rate_per_s=12.5, level="x")
+def test_json_is_one_ascii_line_an_event(lines: Lines):
+    lines.log.info("slowed\ndown", key="漢", rate_per_s=12.5, level="x")
 
     assert lines.getvalue() == (
         '{"timestamp": "2026-12-01T12:00:00.250Z", "level": "info", "event": "slowed\\ndown", '
@@ -66,8 +72,8 @@ def test_json_is_one_ascii_line_an_event(lines: io.StringIO):
 
 def test_pretty_is_one_harmless_line_an_event():
     text = io.StringIO()
-    with configured(text, "pretty"):
-        structlog.get_logger().warning("slowed\n\x1b[2Jdown", key="a b", n=3, why="", x=["\u202e"])
+    with configured(text, "pretty") as logs:
+        logs.log.warning("slowed\n\x1b[2Jdown", key="a b", n=3, why="", x=["\u202e"])
 
     assert text.getvalue() == (
         '12:00:00Z warning slowed\\n\\x1b[2Jdown key="a b" n=3 why="" x=["\\u{202e}"]\n'
@@ -77,7 +83,7 @@ def test_pretty_is_one_harmless_line_an_event():
 def test_auto_is_pretty_on_a_terminal():
     text = Terminal()
     with configured(text, "auto") as logs:
-        structlog.get_logger().info("hello")
+        logs.log.info("hello")
 
     assert logs.pretty
     assert text.getvalue() == "12:00:00Z info    hello\n"
@@ -86,11 +92,11 @@ def test_auto_is_pretty_on_a_terminal():
 def test_auto_is_plain_lines_with_dates_where_there_is_no_terminal():
     text = io.StringIO()
     with configured(text, "auto") as logs:
-        structlog.get_logger().info("hello", key="a b")
+        logs.log.info("hello", key="a b")
         try:
             int("no")
         except ValueError:
-            structlog.get_logger().exception("an internal error")
+            logging.getLogger("runner").exception("an internal error")
 
     assert logs.pretty
     first, second = text.getvalue().splitlines()
@@ -101,8 +107,10 @@ def test_auto_is_plain_lines_with_dates_where_there_is_no_terminal():
 
 def test_a_colourful_terminal_gets_colours():
     text = Terminal()
-    with configure_logs(stream=LossyStream(text), environ={"TERM": "xterm"}, wall=lambda: NOON_S):
-        structlog.get_logger().error("no")
+    with configure_logs(
+        stream=LossyStream(text), environ={"TERM": "xterm"}, wall=lambda: NOON_S
+    ) as logs:
+        logs.write(logging.ERROR, "no", {})
 
     assert text.getvalue() == (
         "\x1b[2m12:00:00Z\x1b[0m \x1b[1;31merror  \x1b[0m \x1b[1mno\x1b[0m\n"
@@ -121,15 +129,14 @@ def test_a_colourful_terminal_gets_colours():
 )
 def test_verbosity_sets_the_threshold(verbosity: int, levels: str):
     text = io.StringIO()
-    with configured(text, verbosity=verbosity):
-        log = structlog.get_logger()
-        for level in ("debug", "info", "warning", "error"):
-            getattr(log, level)("x")
+    with configured(text, verbosity=verbosity) as logs:
+        for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+            logs.write(level, "x", {})
 
     assert [json.loads(line)["level"] for line in text.getvalue().splitlines()] == levels.split()
 
 
-def test_libraries_are_heard_from_warning_on_and_redacted(lines: io.StringIO):
+def test_libraries_are_heard_from_warning_on_and_redacted(lines: Lines):
     logging.getLogger("httpx").info("HTTP Request: GET https://u:pw@host/x?token=abc")
     logging.getLogger("websockets.client").warning("> Authorization: Bearer %s", "abc.def-ghi")
 
@@ -149,12 +156,12 @@ def test_a_librarys_broken_message_is_logged_as_it_stands():
     assert only(text)["event"] == "%d"
 
 
-def test_an_exception_is_one_line_with_its_redacted_trace(lines: io.StringIO):
+def test_an_exception_is_one_line_with_its_redacted_trace(lines: Lines):
     register_secrets([Secret("canary-5b1e")])
     try:
         int("canary-5b1e")
     except ValueError:
-        structlog.get_logger().exception("a callback failed")
+        logging.getLogger("runner").exception("a callback failed")
 
     line = only(lines)
     assert line["exception"].startswith("Traceback (most recent call last):\n")
@@ -163,17 +170,17 @@ def test_an_exception_is_one_line_with_its_redacted_trace(lines: io.StringIO):
 
 def test_pretty_shows_of_an_exception_its_last_line():
     text = io.StringIO()
-    with configured(text, "pretty"):
-        structlog.get_logger().error("no", exc_info=ValueError("bad"))
+    with configured(text, "pretty") as logs:
+        logs.log.warning("no", exc_info=ValueError("bad"))
 
-    assert text.getvalue() == '12:00:00Z error   no exception="ValueError: bad"\n'
+    assert text.getvalue() == '12:00:00Z warning no exception="ValueError: bad"\n'
 
 
-def test_values_that_cannot_be_shown_do_not_hurt(lines: io.StringIO):
+def test_values_that_cannot_be_shown_do_not_hurt(lines: Lines):
     circle: list[Any] = []
     circle.append(circle)
 
-    structlog.get_logger().info("odd", a=Unprintable(), b=float("nan"), c=circle, d=10**5000)
+    lines.log.info("odd", a=Unprintable(), b=float("nan"), c=circle, d=10**5000)
 
     line = only(lines)
     assert line["a"] == "<Unprintable that cannot be shown>"
@@ -185,8 +192,8 @@ def test_the_log_file_is_private_json_and_keeps_info_when_quiet(tmp_path: Path):
     file, text = tmp_path / "run.log", io.StringIO()
     file.write_text("before\n")
     file.chmod(0o644)
-    with configured(text, "auto", file=file, verbosity=-1):
-        structlog.get_logger().info("hello")
+    with configured(text, "auto", file=file, verbosity=-1) as logs:
+        logs.log.info("hello")
 
     assert text.getvalue() == ""
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -213,9 +220,9 @@ def test_no_line_goes_into_a_journal_or_a_manifest(tmp_path: Path, name: str, co
 
 def test_a_full_disk_under_the_log_file_ends_nothing():
     text = io.StringIO()
-    with configured(text, file=Path("/dev/full")):
-        structlog.get_logger().info("one")
-        structlog.get_logger().info("two")
+    with configured(text, file=Path("/dev/full")) as logs:
+        logs.log.info("one")
+        logs.log.info("two")
 
     assert len(text.getvalue().splitlines()) == 2
 
@@ -226,4 +233,3 @@ def test_closing_gives_the_loggers_back():
     configured(io.StringIO()).close()
 
     assert (list(root.handlers), root.level, logging.getLogger("httpx").level) == before
-    assert not structlog.is_configured()
