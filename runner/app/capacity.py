@@ -32,7 +32,7 @@ async def foresee_capacity(
     for uri in manifest.destinations.observed(sends)[:MOST_ASKED]:
         limits = manifest.destinations.limits_of(uri)
         assert limits is not None  # noqa: S101 - what is observed has limits
-        figures = await gateway.figures_of(uri)
+        figures = (await gateway.figures_of(uri)).figures or {}
         if not limits.bounds:
             continue
         rate = manifest.environment.limits.rate_per_s

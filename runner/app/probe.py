@@ -211,9 +211,14 @@ async def _wait_for_turn(
         if limits.observes:
             async with opened_gateway(manifest, journal, clock, random.random) as gateway:
                 assert isinstance(gateway, CapacityObserver)  # noqa: S101 - the manifest was checked
-                pace = pace.observed(await gateway.figures_of(order.destination_uri))
+                observed = await gateway.figures_of(order.destination_uri)
+                if (wait_s := pace.began - observed.at) > 0:
+                    say(f"waiting {wait_s:.0f} s: figures of its destination that are of now")
+                    await clock.sleep(wait_s)
+                    observed = await gateway.figures_of(order.destination_uri)
+                pace = pace.observed(observed.figures, observed.at)
                 await gateway.close()
-        if (why := pace.why_shut()) is not None:
+        if (why := pace.why_shut(clock.now())) is not None:
             name = limits.written or order.destination_uri
             raise NotNow(f"it is not probed: {name} is full: {why}")
         if (wait_s := pace.until_turn_s(clock.now())) > 0:

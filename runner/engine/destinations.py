@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 from runner.core.manifest.destinations import DestinationLimits, DestinationTable, key_of
 from runner.core.number_text import counted, duration
-from runner.core.pacing.destinations import DestinationPace, Figures
+from runner.core.pacing.destinations import DestinationPace
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import State
 from runner.engine.active_transfer import ActiveTransfer, Place
 from runner.engine.audit_notes import AuditNotes
 from runner.engine.destination_metrics import DestinationMetrics
-from runner.ports import Clock, Note, Observer
+from runner.ports import Clock, Note, Observed, Observer
 
 REPORTED_AGAIN_S = 60.0
 """How soon the same full destination is reported again."""
@@ -30,6 +30,9 @@ LONGEST_WAIT_S = 0.25
 """How long a retry waits beside until it asks for its turn again."""
 
 AGAIN = "run apply again to go on"
+
+MAY_HAVE_MOVED = frozenset({State.TRANSFERRED, State.UNKNOWN})
+"""The states in which a transfer that gives its place up may wait at its destination."""
 
 
 @dataclass(slots=True)
@@ -73,7 +76,7 @@ class Destinations:
         self._began = clock.now()
         self._known: dict[str, _Destination] = {}
         self._reserved: dict[int, Place] = {}  # by the row's number
-        self._figures: dict[str, Figures | None] = {}
+        self._observed: dict[str, Observed] = {}
         self.changed: Callable[[str], None] = lambda _key: None  # a turn may have come
         self.ask_again: Callable[[], None] = lambda: None  # for figures
 
@@ -171,7 +174,8 @@ class Destinations:
         if transfer.place is None:
             return True
         one = self._known[transfer.place.key]
-        return not one.is_given_up and one.pace.ended(has_moved=False).why_shut() is None
+        now = self._clock.now()
+        return not one.is_given_up and one.pace.ended(now, has_moved=False).why_shut(now) is None
 
     def left(self, transfer: ActiveTransfer) -> None:
         """Take the token of a frame that has just been written."""
@@ -204,7 +208,8 @@ class Destinations:
         self.turn_back(transfer)
         key, transfer.place = transfer.place.key, None
         one = self._known[key]
-        one.pace = one.pace.ended(has_moved=transfer.state is State.TRANSFERRED)
+        has_moved = transfer.state in MAY_HAVE_MOVED
+        one.pace = one.pace.ended(self._clock.now(), has_moved=has_moved)
         self.changed(key)
 
     def occupy(self, transfer: ActiveTransfer) -> None:
@@ -234,14 +239,14 @@ class Destinations:
 
     # What is observed
 
-    def observed(self, uri: str, figures: Figures | None) -> None:
-        """Take in what was observed of a destination; None: it is not known any more."""
-        key = key_of(uri)
-        self._figures[key] = figures
-        self._metrics.observed(uri, figures, self._clock.now())
+    def observed(self, observed: Observed) -> None:
+        """Take in what was observed of a destination."""
+        key, now = key_of(observed.uri), self._clock.now()
+        self._observed[key] = observed
+        self._metrics.observed(observed.uri, observed.figures, now)
         one = self._known.get(key)
         if one is not None:
-            one.pace = one.pace.observed(figures)
+            one.pace = _with(one.pace, observed)
             self.changed(key)
 
     def watch(self) -> None:
@@ -249,7 +254,7 @@ class Destinations:
         now = self._clock.now()
         for key, one in list(self._known.items()):
             is_waited_for = bool(one.held or one.waiting)
-            why = one.pace.why_shut() if is_waited_for else None
+            why = one.pace.why_shut(now) if is_waited_for else None
             if why is None:
                 if is_waited_for and one.pace.why_limited(now) is not None:
                     self._metrics.limited(one.uri, now)
@@ -272,10 +277,11 @@ class Destinations:
     @property
     def waiting_for(self) -> str | None:
         """What transfers wait for at full destinations, in words; None: for nothing."""
+        now = self._clock.now()
         full = [
             (one, why)
             for one in self._known.values()
-            if not one.is_given_up and (one.held or one.waiting) and (why := one.pace.why_shut())
+            if not one.is_given_up and (one.held or one.waiting) and (why := one.pace.why_shut(now))
         ]
         return _named(full)
 
@@ -287,7 +293,9 @@ class Destinations:
             [
                 (one, why)
                 for one in self._known.values()
-                if one.held and one.pace.why_shut() is None and (why := one.pace.why_limited(now))
+                if one.held
+                and one.pace.why_shut(now) is None
+                and (why := one.pace.why_limited(now))
             ]
         )
 
@@ -320,15 +328,17 @@ class Destinations:
 
     def _fresh(self, key: str, limits: DestinationLimits) -> DestinationPace:
         pace = DestinationPace.at_start(limits, began=self._began)
-        return pace.observed(self._figures.get(key))
+        observed = self._observed.get(key)
+        return pace if observed is None else _with(pace, observed)
 
     def _until_turn_s(self, one: _Destination) -> float:
         return one.pace.until_turn_s(self._clock.now())
 
     def _admits(self, one: _Destination, transfer: ActiveTransfer) -> bool:
         """Return whether a transfer may have its turn; one that has its place needs no other."""
-        pace = one.pace if transfer.place is None else one.pace.ended(has_moved=False)
-        return pace.until_turn_s(self._clock.now()) <= 0
+        now = self._clock.now()
+        pace = one.pace if transfer.place is None else one.pace.ended(now, has_moved=False)
+        return pace.until_turn_s(now) <= 0
 
     def _report_full(self, one: _Destination, why: str, now: float) -> None:
         if not one.is_reported and now - one.reported_at >= REPORTED_AGAIN_S:
@@ -362,6 +372,10 @@ def _named(ones: Sequence[tuple[_Destination, str]]) -> str | None:
     if more := len(ones) - len(parts):
         parts.append(f"{counted(more, 'further destination')}")
     return ", ".join(parts) or None
+
+
+def _with(pace: DestinationPace, observed: Observed) -> DestinationPace:
+    return pace.observed(observed.figures, observed.at)
 
 
 def _begin(key: str, one: _Destination) -> Place:

@@ -16,7 +16,7 @@ async def ask_queue(gate: QueueGate, observer: CapacityObserver) -> GateAnswer:
     """
     try:
         async with asyncio.timeout(gate.timeout_s):
-            figures = await observer.figures_of(gate.queue)
+            figures = (await observer.figures_of(gate.queue)).figures or {}
     except TimeoutError:
         return GateAnswer(Verdict.INCONCLUSIVE, f"no figures within {gate.timeout_s:g} s")
     except GatewayError as error:

@@ -116,26 +116,36 @@ class RequestLimited(Protocol):
         """Limit further requests, never above the rate that the gateway was made with."""
 
 
-Observed = Callable[[str, Figures | None], None]
-"""Receives what was observed of a destination; None: it is not known any more."""
+@frozen
+class Observed:
+    """What was observed of a destination.
+
+    `figures` may describe any time since `at`, in the clock's monotonic seconds: they came later, by as
+    much as the gateway's figures may lag. None: they are not known any more.
+    """
+
+    uri: str
+    figures: Figures | None
+    at: float
 
 
 @runtime_checkable
 class CapacityObserver(Protocol):
     """A gateway that can observe how much its destinations can take."""
 
-    def observe(self, destinations: Sequence[str], observed: Observed) -> None:
+    def observe(self, destinations: Sequence[str], tell: Callable[[Observed], None]) -> None:
         """Observe these destinations from `open` until `close`; called before `open`.
 
-        `observed` is called on the event loop with each figure that comes, and with None when the
-        figures are lost. `open` raises `GatewayError` if they may not be observed.
+        `tell` is called on the event loop with all figures of a destination as soon as one of them
+        changes, and when they are lost. A figure that is missing is not known; a driver does not put
+        0 in its place. `open` raises `GatewayError` if they may not be observed.
         """
 
     def ask_again(self) -> None:
         """Ask for all figures soon: those known are not enough to go on."""
 
-    async def figures_of(self, destination: str) -> Figures:
-        """Return a destination's figures as they are now. Raises `LookUpFailed`, `GatewayError`."""
+    async def figures_of(self, destination: str) -> Observed:
+        """Ask for a destination's figures. Raises `LookUpFailed`, `GatewayError`."""
 
 
 class Directory(Protocol):

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from runner.core.pacing.destinations import Figures
-from runner.ports import GatewayListener
+from runner.ports import GatewayListener, Observed
 from runner.testing.gateway import FakeGateway
 
 
 @dataclass
 class ObservedGateway(FakeGateway):
-    """Tells the figures that `figures` has, from when the session is open."""
+    """Tells the figures that `figures` has, from when the session is open.
 
-    observed: Callable[[str, Figures | None], None] = lambda _uri, _figures: None
+    They come `lag_s` after the earliest time that they may describe.
+    """
+
+    told: Callable[[Observed], None] = lambda _observed: None
+    lag_s: float = 0.0
     uris: Sequence[str] = ()
     figures: Figures | None = None
     asked: int = 0
 
-    def observe(
-        self, destinations: Sequence[str], observed: Callable[[str, Figures | None], None]
-    ) -> None:
+    def observe(self, destinations: Sequence[str], tell: Callable[[Observed], None]) -> None:
         """Keep to whom figures are told."""
-        self.uris, self.observed = destinations, observed
+        self.uris, self.told = destinations, tell
 
     def ask_again(self) -> None:
         """Count how often."""
         self.asked += 1
 
-    async def figures_of(self, destination: str) -> Figures:
+    async def figures_of(self, destination: str) -> Observed:
         """Return the figures."""
-        del destination
-        return self.figures or {}
+        return Observed(destination, self.figures, self._described_at)
 
     async def open(self, listener: GatewayListener) -> None:
         """Open, and tell."""
@@ -42,4 +44,8 @@ class ObservedGateway(FakeGateway):
     def tell(self, figures: Figures | None) -> None:
         """Tell figures of every destination."""
         for uri in self.uris:
-            self.observed(uri, figures)
+            self.told(Observed(uri, figures, self._described_at))
+
+    @property
+    def _described_at(self) -> float:
+        return asyncio.get_running_loop().time() - self.lag_s

@@ -303,6 +303,63 @@ def test_a_queue_that_nothing_is_known_of_gets_nothing_and_is_given_up_in_time()
     )
 
 
+def test_figures_that_lag_let_no_more_go_than_the_queue_takes():
+    """Figures of half a minute ago come each second: they show nobody, then who was sent."""
+    gateway = ObservedGateway(figures={"waiting": 0.0}, lag_s=30.0)
+    sent_by: list[int] = []
+
+    async def tell(run: Run) -> None:
+        for second in range(1, 120):
+            await asyncio.sleep(1)
+            sent_by.append(len(run.frames))
+            gateway.tell({"waiting": float(sent_by[second - 31]) if second > 30 else 0.0})
+
+    run = run_batch(
+        to(*[NARROW] * 20),
+        gateway=gateway,
+        destinations=table(replace(FULL, give_up_s=60.0)),
+        observed=[NARROW],
+        meanwhile=tell,
+    )
+    assert len(run.frames) == 3
+    assert min(run.times) >= 30  # an earlier run may have sent until this one began
+    assert run.noted("destination full; its transfers wait")[0]["why"] == (
+        "its figures may not include yet what was sent before this run began"
+    )
+
+
+def test_figures_that_nothing_renews_let_nothing_go():
+    gateway = ObservedGateway(figures={"waiting": 0.0})
+
+    async def renew(_run: Run) -> None:
+        await asyncio.sleep(300)
+        gateway.tell({"waiting": 2.0})
+
+    run = run_batch(
+        to(NARROW),
+        gateway=gateway,
+        destinations=table(replace(FULL, rate_per_s=1 / 200)),
+        observed=[NARROW],
+        meanwhile=renew,
+    )
+    assert [at >= 300 for at in run.times] == [True]
+    assert run.noted("destination full; its transfers wait")[0]["why"] == (
+        "its figures are not known: the last ones are older than 3 min 00 s"
+    )
+
+
+def test_a_doubt_that_is_left_to_a_person_may_wait_at_its_destination():
+    gateway = ObservedGateway(figures={"waiting": 0.0})
+    run = run_batch(
+        to(*[NARROW] * 5),
+        script=lambda _frame: [SILENCE],
+        gateway=gateway,
+        destinations=table(replace(FULL, give_up_s=900.0)),
+        observed=[NARROW],
+    )
+    assert len({frame.interaction_id for frame in run.frames}) == 3
+
+
 def test_what_is_held_is_shown():
     gateway = ObservedGateway(figures={"waiting": 9.0})
     seen: list[str | None] = []

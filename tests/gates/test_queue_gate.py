@@ -12,6 +12,7 @@ from runner.core.errors import GatewayError
 from runner.core.gates import QueueGate, Verdict, parse_bound
 from runner.core.pacing.destinations import Figures
 from runner.gates.manifest_gates import ManifestGates
+from runner.ports import Observed
 
 QUEUE = "genesys://queue/q"
 
@@ -22,22 +23,20 @@ class Observer:
     def __init__(self, found: Figures | Exception | None) -> None:
         self.found = found
 
-    def observe(
-        self, destinations: Sequence[str], observed: Callable[[str, Figures | None], None]
-    ) -> None:
+    def observe(self, destinations: Sequence[str], tell: Callable[[Observed], None]) -> None:
         """Do nothing."""
 
     def ask_again(self) -> None:
         """Do nothing."""
 
-    async def figures_of(self, destination: str) -> Figures:
+    async def figures_of(self, destination: str) -> Observed:
         """Answer."""
         assert destination == QUEUE
         if self.found is None:
             await asyncio.Event().wait()
         if isinstance(self.found, Exception):
             raise self.found
-        return self.found or {}
+        return Observed(destination, self.found, 0.0)
 
 
 def gate() -> QueueGate:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from runner.core.gates import parse_bound
 from runner.core.manifest.destinations import NO_LIMITS, DestinationLimits, DestinationTable
 from runner.core.pacing.destinations import Figures
 from runner.gateways.interaction_transfer.driver import InteractionWebSocket
-from runner.ports import GatewayListener
-from runner.ports.gateway import Observed
+from runner.ports import GatewayListener, Observed
 from tests.simulation.life import Life
 from tests.simulation.simulation import Simulation
 
@@ -61,17 +60,16 @@ class ObservedWebSocket(InteractionWebSocket):
 
     life: Life
 
-    def observe(self, destinations: Sequence[str], observed: Observed) -> None:
+    def observe(self, destinations: Sequence[str], tell: Callable[[Observed], None]) -> None:
         """Keep whom to tell."""
-        self._told = (destinations, observed)
+        self._told = (destinations, tell)
 
     def ask_again(self) -> None:
         """Do nothing: figures come anyway."""
 
-    async def figures_of(self, destination: str) -> Figures:
+    async def figures_of(self, destination: str) -> Observed:
         """Return nothing: no gate asks."""
-        del destination
-        return {}
+        return Observed(destination, None, self.life.simulation.now)
 
     async def open(self, listener: GatewayListener) -> None:
         """Open, and tell figures from then on."""
@@ -87,13 +85,13 @@ class ObservedWebSocket(InteractionWebSocket):
         await super().close()
 
     async def _tell(self) -> None:
-        destinations, observed = self._told
+        destinations, tell = self._told
         chance = self.life.simulation.chance(f"figures of run {self.life.number}")
         while True:
             for uri in destinations:
                 figures = _draw_figures(chance) if chance.random() < 0.8 else None
                 self.life.figures[uri] = (self.life.simulation.now, figures)
-                observed(uri, figures)
+                tell(Observed(uri, figures, self.life.simulation.now))
             await asyncio.sleep(chance.choice((0.2, 1.0, 6.0)))
 
 

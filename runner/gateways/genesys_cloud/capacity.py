@@ -74,7 +74,7 @@ class DestinationObserver:
         self._rest = rest
         self._clock = clock
         self._generation = generation
-        self._observed: Observed = lambda _uri, _figures: None
+        self._tell: Callable[[Observed], None] = lambda _observed: None
         self._uris: dict[tuple[str, str], str] = {}  # by kind and id
         self._queues: dict[str, _Queue] = {}
         self._users: dict[str, dict[str, str | None]] = {}
@@ -82,9 +82,9 @@ class DestinationObserver:
         self._asked_at = 0.0
         self._is_wanted = False
 
-    def observe(self, destinations: Sequence[str], observed: Observed) -> None:
+    def observe(self, destinations: Sequence[str], tell: Callable[[Observed], None]) -> None:
         """Observe these destinations; those without an id of a queue or user stay unknown."""
-        self._observed = observed
+        self._tell = tell
         for uri in destinations:
             kind, entity_id = split(uri)
             if kind is not None:
@@ -135,23 +135,26 @@ class DestinationObserver:
                 known["routing_status"] = routing_status_of(event.body)
             self._report("user", event.entity_id, known)
 
-    async def figures_of(self, destination: str) -> Figures:
+    async def figures_of(self, destination: str) -> Observed:
         """Return a queue's figures, its estimated wait included, or a user's state.
 
         Raises `LookUpFailed`, `GatewayError`.
         """
         kind, entity_id = split(destination)
+        at = self._clock.now()
         if kind == "user":
-            return (await self._asked_users([entity_id])).get(entity_id, {})
+            found = (await self._asked_users([entity_id])).get(entity_id)
+            return Observed(destination, found, at)
         if kind is None:
-            return {}
+            return Observed(destination, None, at)
         queue = _Queue()
         _take_in(queue, await self._asked_queues([entity_id]), entity_id)
         path = f"/api/v2/routing/queues/{quote(entity_id, safe='')}/estimatedwaittime"
         wait = await self._rest.ask(
             IdempotentRequest(path, priority=Priority.UPKEEP, thing="estimated wait")
         )
-        return {**(queue.figures() or {}), "estimated_wait": longest_wait_s(wait)}
+        figures = {**(queue.figures() or {}), "estimated_wait": longest_wait_s(wait)}
+        return Observed(destination, figures, at)
 
     def _heard_queue(self, event: Observation) -> None:
         queue = self._queues.get(event.entity_id)
@@ -217,7 +220,8 @@ class DestinationObserver:
                 self._report("user", user_id, None)
 
     def _report(self, kind: str, entity_id: str, figures: Figures | None) -> None:
-        self._observed(self._uris[kind, entity_id], None if figures is None else dict(figures))
+        told = None if figures is None else dict(figures)
+        self._tell(Observed(self._uris[kind, entity_id], told, self._clock.now()))
 
 
 def _take_in(queue: _Queue, found: dict[str, list[Count]], queue_id: str) -> None:

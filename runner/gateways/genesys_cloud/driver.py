@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 
 from runner.core.manifest.model import Environment, Policy, RetryPolicy
-from runner.core.pacing.destinations import Figures
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import GatewayNote, Reply, Request
@@ -148,15 +147,15 @@ class GenesysCloud:
         await self._capacity.begin()
         self._start(self._capacity.keep())
 
-    def observe(self, destinations: Sequence[str], observed: Observed) -> None:
+    def observe(self, destinations: Sequence[str], tell: Callable[[Observed], None]) -> None:
         """Observe the figures of queues and the states of users while a session is open."""
-        self._capacity.observe(destinations, observed)
+        self._capacity.observe(destinations, tell)
 
     def ask_again(self) -> None:
         """Ask for the figures of all observed destinations soon."""
         self._capacity.ask_again()
 
-    async def figures_of(self, destination: str) -> Figures:
+    async def figures_of(self, destination: str) -> Observed:
         """Ask for a destination's figures. Raises `LookUpFailed`, `GatewayError`."""
         return await self._capacity.figures_of(destination)
 

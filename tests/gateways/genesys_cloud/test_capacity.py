@@ -81,7 +81,9 @@ class Watched:
         self.observer = DestinationObserver(
             cast("GenesysRest", rest), LoopClock(), lambda: self.generation
         )
-        self.observer.observe(uris or (QUEUE,), lambda uri, told: self.told.append((uri, told)))
+        self.observer.observe(
+            uris or (QUEUE,), lambda told: self.told.append((told.uri, told.figures))
+        )
 
 
 def virtually(work: Any) -> None:
@@ -217,9 +219,9 @@ def test_a_gate_asks_for_the_estimated_wait_too():
     async def work() -> None:
         observer = Watched(rest).observer
         found = await observer.figures_of(QUEUE)
-        assert found == {"waiting": 5.0, "on_queue": 6.0, "estimated_wait": 90.0}
-        assert await observer.figures_of(USER) == {}
-        assert await observer.figures_of("tel:+31201234567") == {}
+        assert found.figures == {"waiting": 5.0, "on_queue": 6.0, "estimated_wait": 90.0}
+        assert (await observer.figures_of(USER)).figures is None
+        assert (await observer.figures_of("tel:+31201234567")).figures is None
 
     virtually(work())
 
