@@ -17,7 +17,10 @@ from runner.core.number_text import counted, duration, figure
 from runner.core.pacing.rate import Bucket, due_in, take_token
 
 Figures = Mapping[str, float | str | None]
-"""What was observed of a destination, by names of `destinations.FIGURES` and `STATES`."""
+"""What was observed of a destination, by names of `destinations.FIGURES` and `STATES`.
+
+Of `FIGURES`, a text says why the number is not known.
+"""
 
 UNTIL_CHANGED_S = math.inf
 """The wait for a turn until something else happens: a transfer ends, a figure comes."""
@@ -110,7 +113,8 @@ class DestinationPace:
         for name, bound in self.limits.bounds.items():
             value = figures.get(name)
             if not isinstance(value, int | float) or not math.isfinite(value):
-                return f"{name} is not known"
+                why = f": {value}" if isinstance(value, str) else ""
+                return f"{name} is not known{why}"
             own = self.own if name == WAITING else 0
             if not bound.holds(value + own):
                 since = f" and {own:,} sent since" if own else ""
