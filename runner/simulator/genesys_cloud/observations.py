@@ -32,9 +32,10 @@ def query_queues(organisation: Organisation, call: Call) -> Outcome:
             data.append(_figure("oOnQueueUsers", idle, "IDLE"))
             results.append({"group": group, "data": data})
         if "oWaiting" in metrics:
+            counts = queue.waiting_by_kind()
             results += [
-                {"group": group | {"mediaType": MEDIA[kind]}, "data": [_figure("oWaiting", count)]}
-                for kind, count in queue.waiting_by_kind().items()
+                {"group": group | {"mediaType": name}, "data": [_figure("oWaiting", counts[kind])]}
+                for kind, name in MEDIA.items()
             ]
         decisions = (*decisions, *organisation.queues.follow(queue_id, call.now))
     return Outcome(_OK, {"results": results}, decisions)
