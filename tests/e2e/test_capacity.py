@@ -77,6 +77,18 @@ def test_a_full_queue_and_an_absent_user_are_given_up_and_the_others_are_moved(h
     assert again.outcomes()[conversation(0)] == "transferred"
 
 
+def test_a_queue_that_nobody_works_off_gets_no_more_than_its_bound(harness: Harness):
+    rows = [{"interaction_id": conversation(n), "destination_uri": OVERFLOW} for n in range(8)]
+    content = document(*rows, queues=["Overflow"], latency="50ms")
+    content["destinations"] = {OVERFLOW: {"while": {"waiting": "< 5"}, "give_up": "3s"}}
+    applied = harness.apply(content)
+    assert applied.code == 5
+    assert list(applied.outcomes().values()).count("transferred") == 5
+    (found,) = applied.report.json["destinations"]
+    assert (found["sent"], found["most_waiting"]) == (5, 5)
+    assert f"{OVERFLOW} was full for 3" in applied.report.run["explanation"]
+
+
 def test_a_name_and_an_id_of_one_queue_are_two_entries_of_one(harness: Harness):
     content = document({"interaction_id": conversation(1)}, queues=["Overflow"])
     content["destinations"] = {OVERFLOW: {"in_flight": 1}, BY_ID: {"in_flight": 2}}

@@ -12,7 +12,7 @@ from runner.core.manifest.model import Environment, Policy, RetryPolicy
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import GatewayNote, Reply, Request
-from runner.gateways.genesys_cloud.capacity import DestinationObserver
+from runner.gateways.genesys_cloud.capacity import EMBEDDED_LAG_S, LAG_S, DestinationObserver
 from runner.gateways.genesys_cloud.commands import Commands
 from runner.gateways.genesys_cloud.conversation_observer import ConversationObserver
 from runner.gateways.genesys_cloud.move_tracker import MoveTracker
@@ -99,7 +99,8 @@ class GenesysCloud:
             self._first_topics,
             self._heard,
         )
-        self._capacity = DestinationObserver(self._rest, clock, lambda: self.generation)
+        lag_s = EMBEDDED_LAG_S if environment.is_simulated else LAG_S
+        self._capacity = DestinationObserver(self._rest, clock, self._channels, lag_s=lag_s)
         dials = RetryPolicy(policy.retry.attempts, RECONNECT_BASE_S, RECONNECT_CAP_S)
         self._supervisor: SessionSupervisor[GenesysSession] = SessionSupervisor(
             self._place,
@@ -114,6 +115,12 @@ class GenesysCloud:
         """The open session's generation; None while there is none."""
         session = self._supervisor.session
         return session.generation if session is not None and session.is_open else None
+
+    def _channels(self) -> tuple[int, int] | None:
+        """Return what is another as soon as a session or one of its channels is; None: none is open."""
+        session = self._supervisor.session
+        is_open = session is not None and session.is_open
+        return (session.generation, session.replaced) if session and is_open else None
 
     @property
     def token_renewals(self) -> int:

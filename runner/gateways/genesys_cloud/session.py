@@ -46,6 +46,7 @@ class GenesysSession:
         self.generation = 0
         self.opened_at = 0.0
         self.fault: Exception | None = None
+        self.replaced = 0  # channels; events may have been missed meanwhile
         self._channels = channels
         self._rest = rest
         self._clock = clock
@@ -182,6 +183,7 @@ class GenesysSession:
             )
         self._take(new)
         self._open.remove(old)
+        self.replaced += 1
         await old.close(NORMAL_CLOSURE, FAREWELL)
         await self._channels.release(old)
 

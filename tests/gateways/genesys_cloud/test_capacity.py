@@ -12,9 +12,10 @@ import pytest
 
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.pacing.destinations import Figures
-from runner.gateways.genesys_cloud.capacity import DestinationObserver
+from runner.gateways.genesys_cloud.capacity import LAG_S, DestinationObserver
 from runner.gateways.genesys_cloud.protocol.events import read_frame
 from runner.gateways.genesys_cloud.protocol.observations import (
+    Count,
     Observation,
     longest_wait_s,
     read_observation,
@@ -22,6 +23,7 @@ from runner.gateways.genesys_cloud.protocol.observations import (
 )
 from runner.gateways.genesys_cloud.rest import GenesysRest
 from runner.gateways.http.retrying_client import IdempotentRequest
+from runner.ports import Observed
 from runner.testing.loop_clock import LoopClock
 from tests.fakes.virtual import VirtualLoop
 
@@ -77,13 +79,15 @@ class Watched:
 
     def __init__(self, rest: FakeRest, *uris: str) -> None:
         self.generation: int | None = 1
-        self.told: list[tuple[str, Figures | None]] = []
+        self.observed: list[Observed] = []
         self.observer = DestinationObserver(
             cast("GenesysRest", rest), LoopClock(), lambda: self.generation
         )
-        self.observer.observe(
-            uris or (QUEUE,), lambda told: self.told.append((told.uri, told.figures))
-        )
+        self.observer.observe(uris or (QUEUE,), self.observed.append)
+
+    @property
+    def told(self) -> list[tuple[str, Figures | None]]:
+        return [(each.uri, each.figures) for each in self.observed]
 
 
 def virtually(work: Any) -> None:
@@ -107,27 +111,68 @@ def test_a_query_then_events_by_media_type():
         assert watched.observer.topics == [f"v2.analytics.queues.{Q}.observations"]
         watched.observer.heard(event("voice", 9))  # before the query: not told alone
         await watched.observer.begin()
-        watched.observer.heard(event("voice", 1))
         watched.observer.heard(event("callback", 1))
+        keeping = asyncio.create_task(watched.observer.keep())
+        await asyncio.sleep(44)
+        watched.observer.heard(event("voice", 1))
+        await asyncio.sleep(5)
         assert [told for _, told in watched.told] == [
-            {"waiting": 5.0, "on_queue": 6.0},
-            {"waiting": 3.0, "on_queue": 6.0},
-            {"waiting": 4.0, "on_queue": 6.0},
+            {"waiting": 11.0, "on_queue": 6.0},
+            {"waiting": 12.0, "on_queue": 6.0},
+            {"waiting": 12.0, "on_queue": 6.0},
+            {"waiting": 6.0, "on_queue": 6.0},  # nothing was heard: the nine are past
         ]
         asked = json.loads(rest.asked[0].content or "")
         assert asked["filter"]["predicates"][0]["value"] == Q
+        keeping.cancel()
 
     virtually(work())
 
 
-def test_what_is_heard_while_the_query_is_under_way_is_newer():
+def test_figures_say_that_they_may_be_older_than_when_they_were_asked_for():
+    rest = FakeRest(query=ANSWER, users={"entities": []})
+
+    async def work() -> None:
+        watched = Watched(rest, QUEUE, USER)
+        began = asyncio.get_running_loop().time()
+        await watched.observer.begin()
+        at = pytest.approx(began - LAG_S, abs=0.01)
+        assert [each.at for each in watched.observed] == [at, at]
+        await asyncio.sleep(3)
+        watched.observer.heard(event("voice", 1))
+        assert watched.observed[-1].at == at
+        later = await watched.observer.figures_of(USER)
+        assert later.at == pytest.approx(began + 3 - LAG_S, abs=0.01)
+
+    virtually(work())
+
+
+def test_what_a_query_says_late_counts_beside_what_was_heard_meanwhile():
     rest = FakeRest(query=ANSWER)
 
     async def work() -> None:
         watched = Watched(rest)
-        rest.meanwhile = lambda: watched.observer.heard(event("voice", 0))
+        rest.meanwhile = lambda: watched.observer.heard(event("voice", 7))
         await watched.observer.begin()
-        assert watched.told[-1][1] == {"waiting": 2.0, "on_queue": 6.0}
+        assert watched.told[-1][1] == {"waiting": 9.0, "on_queue": 6.0}
+
+    virtually(work())
+
+
+def test_an_answer_without_a_count_is_no_empty_queue():
+    rest = FakeRest(query=ANSWER)
+
+    async def work() -> None:
+        watched = Watched(rest)
+        await watched.observer.begin()
+        keeping = asyncio.create_task(watched.observer.keep())
+        rest.answers["query"] = figures(("oWaiting", "voice", None, 3))
+        await asyncio.sleep(61)
+        assert watched.told[-1][1] == {
+            "waiting": "the platform gives no number for email",
+            "on_queue": "the platform gives no number",
+        }
+        keeping.cancel()
 
     virtually(work())
 
@@ -141,7 +186,7 @@ def test_figures_are_lost_with_the_session_and_asked_for_again_with_the_next():
         watched = Watched(rest, QUEUE, USER)
         await watched.observer.begin()
         keeping = asyncio.create_task(watched.observer.keep())
-        watched.told.clear()
+        watched.observed.clear()
         watched.generation = None
         await asyncio.sleep(1)
         assert watched.told == [(QUEUE, None), (USER, None)]
@@ -151,6 +196,22 @@ def test_figures_are_lost_with_the_session_and_asked_for_again_with_the_next():
             (QUEUE, {"waiting": 5.0, "on_queue": 6.0}),
             (USER, {"presence": "on_queue", "routing_status": "idle"}),
         ]
+        keeping.cancel()
+
+    virtually(work())
+
+
+def test_figures_are_lost_with_a_channel_that_another_replaces():
+    rest = FakeRest(query=ANSWER)
+
+    async def work() -> None:
+        watched = Watched(rest)
+        await watched.observer.begin()
+        keeping = asyncio.create_task(watched.observer.keep())
+        watched.observed.clear()
+        watched.generation = 2
+        await asyncio.sleep(0.6)
+        assert watched.told == [(QUEUE, None), (QUEUE, {"waiting": 5.0, "on_queue": 6.0})]
         keeping.cancel()
 
     virtually(work())
@@ -175,20 +236,21 @@ def test_figures_are_asked_for_every_minute_and_sooner_where_they_are_wanted():
     virtually(work())
 
 
-def test_figures_that_cannot_be_asked_for_again_are_not_known_after_three_minutes():
+def test_figures_that_cannot_be_asked_for_again_grow_old():
     rest = FakeRest(query=ANSWER)
 
     async def work() -> None:
         watched = Watched(rest)
+        began = asyncio.get_running_loop().time()
         await watched.observer.begin()
         keeping = asyncio.create_task(watched.observer.keep())
         rest.answers["query"] = LookUpFailed(
             environment="e", url="u", what="no answer", check="try later"
         )
-        await asyncio.sleep(170)
-        assert watched.told[-1][1] is not None
-        await asyncio.sleep(20)
-        assert watched.told[-1][1] is None
+        await asyncio.sleep(190)
+        assert len(rest.asked) == 4
+        at = pytest.approx(began - LAG_S, abs=0.01)
+        assert [each.at for each in watched.observed] == [at]
         keeping.cancel()
 
     virtually(work())
@@ -250,9 +312,9 @@ def test_odd_answers_are_read_as_nothing(odd: Any):
     assert longest_wait_s({"results": odd if isinstance(odd, list) else [odd]}) is None
 
 
-def test_odd_counts_are_left_out():
+def test_odd_counts_are_no_numbers():
     data = [
         {"metric": "oWaiting", "stats": {"count": count}} for count in (True, -1, 1e300, "3", None)
     ]
     answer = {"results": [{"group": {"queueId": Q}, "data": [*data, {"metric": 7}, {"stats": 7}]}]}
-    assert results_of(answer) == {Q: []}
+    assert results_of(answer) == {Q: [Count("oWaiting", None, None, None)] * 5}

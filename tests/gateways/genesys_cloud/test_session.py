@@ -8,6 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 import pytest
 
 from runner.core.errors import GatewayError
+from runner.ports import Observed
 from runner.testing.stepped_clock import SteppedClock
 from tests.fakes.vendor_server import VendorServer, event, metadata, silent
 from tests.fakes.wire_server import Peer, Reaction, answer
@@ -141,6 +142,26 @@ async def test_a_socket_about_to_close_is_replaced_before_it_is_dropped():
         assert stage.gateway.generation == 1
         assert TOPIC in stage.subscribed()[-1]
         assert stage.listener.all("lost") == []
+
+
+async def test_what_was_observed_is_not_known_after_a_hand_over_until_it_is_asked_for_again():
+    group = {"queueId": TARGET, "mediaType": "voice"}
+    data = [{"metric": "oWaiting", "stats": {"count": 3}}]
+    async with VendorServer() as server:
+        query = "POST /api/v2/analytics/queues/observations/query"
+        server.standing[query] = answer(200, {"results": [{"group": group, "data": data}]})
+        clock, told = SteppedClock(), list[Observed]()
+        gateway = gateway_to(server, clock, [TO_QUEUE])
+        gateway.observe([TO_QUEUE], told.append)
+        await clock.through(gateway.open(Listener()))
+        assert [each.figures is None for each in told] == [False]
+        await server.peers[0].send_text(
+            metadata("closing") | {"topicName": "v2.system.socket_closing"}
+        )
+        await clock.until(lambda: len(told) == 3)
+        assert [each.figures is None for each in told[1:]] == [True, False]
+        assert told[2].at > told[0].at
+        await clock.through(gateway.close())
 
 
 @pytest.mark.parametrize("kind", ["no_longer_subscribed", "token_revoked"])

@@ -34,12 +34,15 @@ class Observation:
 
 @frozen
 class Count:
-    """One figure of a queue: of a metric, by media type (None: of the queue) and qualifier."""
+    """One figure of a queue: of a metric, by media type (None: of the queue) and qualifier.
+
+    `count` None: the platform names it and gives no number.
+    """
 
     metric: str
     media_type: str | None
     qualifier: str | None
-    count: float
+    count: float | None
 
 
 def read_observation(topic: str, body: object) -> Observation | None:
@@ -83,8 +86,12 @@ def query_of(queue_ids: list[str]) -> dict[str, Any]:
 
 
 def results_of(answer: Mapping[str, Any]) -> dict[str, list[Count]]:
-    """Return the figures of a query's answer by queue; a queue that it does not name is absent."""
+    """Return the figures of a query's answer by queue; a queue that it does not name is absent.
+
+    A medium that is named without a count of who waits has one that is no number.
+    """
     found: dict[str, list[Count]] = {}
+    media: dict[str, dict[str | None, None]] = {}  # by queue, in order
     for result in _objects(answer.get("results")):
         group = result.get("group")
         queue_id = group.get("queueId") if isinstance(group, Mapping) else None
@@ -92,6 +99,11 @@ def results_of(answer: Mapping[str, Any]) -> dict[str, list[Count]]:
             media_type = _text(group, "mediaType")
             counts = found.setdefault(queue_id.lower(), [])
             counts += _counts(_objects(result.get("data")), media_type)
+            media.setdefault(queue_id.lower(), {})[media_type] = None
+    for queue_id, named in media.items():
+        counted = {each.media_type for each in found[queue_id] if each.metric == WAITING}
+        bare = [each for each in named if each is not None and each not in counted]
+        found[queue_id] += [Count(WAITING, each, None, None) for each in bare]
     return found
 
 
@@ -131,7 +143,7 @@ def _counts(data: list[Mapping[str, Any]], media_type: str | None) -> Iterator[C
     for each in data:
         metric, stats = each.get("metric"), each.get("stats")
         count = _number(stats.get("count") if isinstance(stats, Mapping) else None)
-        if metric in (WAITING, ON_QUEUE) and count is not None:
+        if isinstance(metric, str) and metric in {WAITING, ON_QUEUE}:
             yield Count(metric, media_type, _text(each, "qualifier"), count)
 
 
