@@ -75,7 +75,7 @@ class DestinationObserver:
         self._uris: dict[tuple[str, str], str] = {}  # by kind and id
         self._queues: dict[str, QueueFigures] = {}
         self._gates: dict[str, QueueFigures] = {}  # of queues that were asked about once or more
-        self._users: dict[str, dict[str, str | None]] = {}
+        self._users: dict[str, dict[str, str | None]] = {}  # empty: nothing is known
         self._users_at = -math.inf  # since when the times are that their states may describe
         self._told: dict[str, Figures | None] = {}  # of queues, by id
         self._seen: object | None = None  # the channels that the figures are of
@@ -126,8 +126,7 @@ class DestinationObserver:
         """Take in an event."""
         if event.what == "observations":
             self._heard_queue(event)
-        elif event.entity_id in self._users:
-            known = self._users[event.entity_id]
+        elif known := self._users.get(event.entity_id):
             if event.what == "presence":
                 known["presence"] = presence_of(event.body)
             else:
@@ -147,7 +146,7 @@ class DestinationObserver:
             return Observed(destination, found, at)
         if kind is None:
             return Observed(destination, None, at)
-        queue = self._gates.setdefault(entity_id, QueueFigures(self._lag_s))
+        queue = self._gates.setdefault(entity_id, QueueFigures(lag_s=0.0))
         counts = (await self._asked_queues([entity_id])).get(entity_id)
         queue.answered(counts, asked_at, self._clock.now())
         path = f"/api/v2/routing/queues/{quote(entity_id, safe='')}/estimatedwaittime"

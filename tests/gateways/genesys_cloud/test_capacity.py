@@ -288,18 +288,58 @@ def test_a_gate_asks_for_the_estimated_wait_too():
     virtually(work())
 
 
+def test_a_gate_compares_what_was_asked_for_now():
+    rest = FakeRest(query=figures(("oWaiting", "voice", None, 9)), estimatedwaittime={})
+
+    async def work() -> None:
+        observer = Watched(rest).observer
+        await observer.figures_of(QUEUE)
+        rest.answers["query"] = figures(("oWaiting", "voice", None, 1))
+        await asyncio.sleep(30)
+        found = (await observer.figures_of(QUEUE)).figures
+        assert found is not None
+        assert found["waiting"] == 1
+
+    virtually(work())
+
+
+def user_event(topic: str, body: dict[str, Any]) -> Observation:
+    frame = json.dumps({"topicName": f"v2.users.{U}.{topic}", "eventBody": body})
+    found = read_frame(frame)
+    assert isinstance(found, Observation)
+    return found
+
+
+def test_nothing_is_known_of_a_user_from_a_gap_to_the_next_answer():
+    available = {"presenceDefinition": {"systemPresence": "Available"}}
+    rest = FakeRest(users={"entities": [{"id": U, "presence": available}]})
+
+    async def work() -> None:
+        watched = Watched(rest, USER)
+        watched.observer.heard(user_event("presence", available))
+        await watched.observer.begin()
+        keeping = asyncio.create_task(watched.observer.keep())
+        watched.generation = None
+        await asyncio.sleep(1)
+        watched.observer.heard(user_event("presence", available))
+        watched.generation = 2
+        await asyncio.sleep(1)
+        known = {"presence": "available", "routing_status": None}
+        assert [told for _, told in watched.told] == [known, None, known]
+        keeping.cancel()
+
+    virtually(work())
+
+
 def test_a_users_presence_and_routing_status_come_as_events():
     async def work() -> None:
-        watched = Watched(FakeRest(users={"entities": "none"}), USER)
+        watched = Watched(FakeRest(users={"entities": [{"id": U}]}), USER)
         await watched.observer.begin()
         for topic, body in (
             ("presence", {"presenceDefinition": {"systemPresence": "BUSY"}}),
             ("routingStatus", {"routingStatus": {"status": "NOT_RESPONDING"}}),
         ):
-            frame = json.dumps({"topicName": f"v2.users.{U}.{topic}", "eventBody": body})
-            found = read_frame(frame)
-            assert isinstance(found, Observation)
-            watched.observer.heard(found)
+            watched.observer.heard(user_event(topic, body))
         assert watched.told[-1] == (USER, {"presence": "busy", "routing_status": "not_responding"})
 
     virtually(work())
