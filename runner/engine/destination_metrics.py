@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runner.core.manifest.destinations import key_of
-from runner.core.pacing.destinations import WAITING, Figures
+from runner.core.pacing.destinations import WAITING, Figures, number_of
 from runner.core.records.run_record import DestinationFigures, WaitingPoint
 
 Forecast = Callable[[str, Figures], float | None]
@@ -78,10 +78,10 @@ class DestinationMetrics:
 
     def observed(self, uri: str, figures: Figures | None, now: float) -> None:
         """Keep how many waited at a destination."""
-        waiting = None if figures is None else figures.get(WAITING)
-        if not isinstance(waiting, int | float) or (one := self._of(uri)) is None:
+        waiting = number_of(figures or {}, WAITING)
+        if figures is None or waiting is None or (one := self._of(uri)) is None:
             return
-        if not one.is_forecast and figures is not None:
+        if not one.is_forecast:
             ends_s = self._forecast(uri, figures)
             one.is_forecast = True
             one.forecast_s = None if ends_s is None else now - self._started_at + ends_s

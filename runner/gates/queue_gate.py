@@ -6,6 +6,7 @@ import asyncio
 
 from runner.core.errors import GatewayError
 from runner.core.gates import GateAnswer, QueueGate, Verdict, judge
+from runner.core.pacing.destinations import number_of
 from runner.ports import CapacityObserver
 
 
@@ -21,7 +22,4 @@ async def ask_queue(gate: QueueGate, observer: CapacityObserver) -> GateAnswer:
         return GateAnswer(Verdict.INCONCLUSIVE, f"no figures within {gate.timeout_s:g} s")
     except GatewayError as error:
         return GateAnswer(Verdict.INCONCLUSIVE, error.what)
-    numbers = {
-        name: float(value) for name, value in figures.items() if isinstance(value, int | float)
-    }
-    return judge(numbers, gate.bounds)
+    return judge({name: number_of(figures, name) for name in gate.bounds}, gate.bounds)

@@ -50,6 +50,7 @@ def gate() -> QueueGate:
         ({"waiting": 4.0, "estimated_wait": 30.0}, Verdict.PASS, "waiting is 4 (< 50), estimated_wait is 30 (< 10m)"),
         ({"waiting": 50.0}, Verdict.FAIL, "waiting is 50, not < 50"),
         ({"waiting": 4.0, "estimated_wait": None}, Verdict.INCONCLUSIVE, "no figure for estimated_wait"),
+        ({"waiting": -1.0, "estimated_wait": 10**400}, Verdict.INCONCLUSIVE, "no figure for waiting, estimated_wait"),
         (GatewayError(environment="e", url="u", what="no figures of queues: 403", check="add it"), Verdict.INCONCLUSIVE, "no figures of queues: 403"),
         (None, Verdict.INCONCLUSIVE, "no figures within 0.01 s"),
     ],

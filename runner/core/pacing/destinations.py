@@ -28,10 +28,19 @@ UNTIL_CHANGED_S = math.inf
 OLDEST_S = 180.0
 """How old figures may be; older ones are not known."""
 
+LARGEST = 1e12
+"""Above any figure; a larger one is not known."""
+
 WAITING = "waiting"
 
 ROUTING_STATUS, IDLE, SERVING = "routing_status", "idle", "interacting"
 """A user's status, the one in which a transfer finds them, and the one in which it leaves them."""
+
+
+def number_of(figures: Figures, name: str) -> float | None:
+    """Return a figure that is a number; None: it is not known. No figure is below 0."""
+    value = figures.get(name)
+    return float(value) if isinstance(value, int | float) and 0 <= value < LARGEST else None
 
 
 @frozen
@@ -111,12 +120,13 @@ class DestinationPace:
 
     def _why_out_of_bounds(self, figures: Figures) -> str | None:
         for name, bound in self.limits.bounds.items():
-            value = figures.get(name)
-            if not isinstance(value, int | float) or not math.isfinite(value):
-                why = f": {value}" if isinstance(value, str) else ""
+            value = number_of(figures, name)
+            if value is None:
+                words = figures.get(name)
+                why = f": {words}" if isinstance(words, str) else ""
                 return f"{name} is not known{why}"
             own = self.own if name == WAITING else 0
-            if not bound.holds(value + own):
+            if not (bound.holds(value) and bound.holds(value + own)):
                 since = f" and {own:,} sent since" if own else ""
                 return f"{name} is {figure(value)}{since}, not {bound.text}"
         return None

@@ -7,12 +7,11 @@ rate that is allowed, as long as fewer wait than `while` lets.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from runner.core.frozen import frozen
 from runner.core.manifest.destinations import DestinationLimits
 from runner.core.number_text import counted, duration, figure
-from runner.core.pacing.destinations import WAITING, Figures
+from runner.core.pacing.destinations import WAITING, Figures, number_of
 
 ASSUMED_HANDLE_S = 240.0
 """How long an agent serves an interaction, where that is not known."""
@@ -66,7 +65,7 @@ def what_if(
 
     `rate_per_s` is the shared rate.
     """
-    waiting, agents = _number(figures, WAITING), _number(figures, "on_queue")
+    waiting, agents = number_of(figures, WAITING), number_of(figures, "on_queue")
     if waiting is None or agents is None:
         return None
     rates = [rate for rate in (limits.rate_per_s, rate_per_s) if rate is not None]
@@ -112,8 +111,3 @@ def _most_waiting(limits: DestinationLimits) -> float:
     if bound is None or not bound.compare.startswith("<"):
         return math.inf
     return bound.number + (bound.compare == "<=")
-
-
-def _number(figures: Mapping[str, float | str | None], name: str) -> float | None:
-    value = figures.get(name)
-    return float(value) if isinstance(value, int | float) else None

@@ -127,6 +127,20 @@ def test_figures_older_than_those_before_are_passed_over():
     assert lost.observed({"waiting": 0.0}, 4).why_shut(7) == "its figures are not known"
 
 
+@pytest.mark.parametrize(
+    ("bound", "shut", "open_"),
+    [("> 4", [4.0], [5.0]), ("== 5", [4.0, 5.0], []), ("!= 5", [4.0, 5.0], [3.0, 6.0])],
+)
+def test_a_bound_holds_only_if_it_does_with_own_moves_and_without_them(
+    bound: str, shut: list[float], open_: list[float]
+):
+    for waiting in shut:
+        why = f"waiting is {waiting:g} and 1 sent since, not {bound}"
+        assert watched({"waiting": waiting}, waiting=bound).begun().why_shut(0) == why
+    for waiting in open_:
+        assert watched({"waiting": waiting}, waiting=bound).begun().why_shut(0) is None
+
+
 def test_old_figures_are_not_known():
     state = watched({"waiting": 0.0}, waiting="< 8")
     assert state.why_shut(OLDEST_S) is None
@@ -237,6 +251,9 @@ def test_a_queue_never_gets_more_than_its_bound_however_its_figures_lag(
         ({}, "waiting is not known"),
         ({"waiting": None, "on_queue": 9.0}, "waiting is not known"),
         ({"waiting": math.nan, "on_queue": 9.0}, "waiting is not known"),
+        ({"waiting": math.inf, "on_queue": 9.0}, "waiting is not known"),
+        ({"waiting": -1.0, "on_queue": 9.0}, "waiting is not known"),
+        ({"waiting": 10**400, "on_queue": 9.0}, "waiting is not known"),
         ({"waiting": "no answer", "on_queue": 9.0}, "waiting is not known: no answer"),
         ({"waiting": 1.0}, "on_queue is not known"),
         ({"waiting": 1.0, "on_queue": 4.0}, "on_queue is 4, not >= 5"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from runner.core.frozen import frozen
 from runner.core.manifest.queue_selection import is_id
+from runner.core.pacing.destinations import LARGEST
 
 WAITING, ON_QUEUE = "oWaiting", "oOnQueueUsers"
 QUERY = "/api/v2/analytics/queues/observations/query"
@@ -19,7 +20,6 @@ _TOPIC = re.compile(
     r"v2\.(?:analytics\.queues\.(?P<queue>[^.]+)\.observations"
     r"|users\.(?P<user>[^.]+)\.(?P<what>presence|routingStatus))"
 )
-_LARGEST = 1e12
 _QUEUE, _USER = "genesys://queue/", "genesys://user/"
 
 
@@ -150,7 +150,7 @@ def _counts(data: list[Mapping[str, Any]], media_type: str | None) -> Iterator[C
 def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if 0 <= value < _LARGEST else None
+    return float(value) if 0 <= value < LARGEST else None
 
 
 def _text(holder: object, name: str) -> str | None:
