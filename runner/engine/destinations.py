@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from runner.core.manifest.destinations import DestinationLimits, DestinationTable, key_of
+from runner.core.manifest.destinations import DestinationTable, key_of
 from runner.core.number_text import counted, duration
 from runner.core.pacing.destinations import DestinationPace
 from runner.core.transfer.rows import PlannedRow
@@ -76,7 +76,6 @@ class Destinations:
         self._began = clock.now()
         self._known: dict[str, _Destination] = {}
         self._reserved: dict[int, Place] = {}  # by the row's number
-        self._observed: dict[str, Observed] = {}
         self.changed: Callable[[str], None] = lambda _key: None  # a turn may have come
         self.ask_again: Callable[[], None] = lambda: None  # for figures
 
@@ -241,12 +240,13 @@ class Destinations:
 
     def observed(self, observed: Observed) -> None:
         """Take in what was observed of a destination."""
-        key, now = key_of(observed.uri), self._clock.now()
-        self._observed[key] = observed
+        now = self._clock.now()
         self._metrics.observed(observed.uri, observed.figures, now)
-        one = self._known.get(key)
-        if one is not None:
-            one.pace = _with(one.pace, observed)
+        found = self._of(observed.uri)
+        if found is not None:
+            key, one = found
+            # Nothing describes a time to come: later figures would be passed over until then.
+            one.pace = one.pace.observed(observed.figures, min(observed.at, now))
             self.changed(key)
 
     def watch(self) -> None:
@@ -323,13 +323,9 @@ class Destinations:
             limits = self._table.limits_of(uri)
             if limits is None:
                 return None
-            one = self._known[key] = _Destination(uri, self._fresh(key, limits))
+            pace = DestinationPace.at_start(limits, began=self._began)
+            one = self._known[key] = _Destination(uri, pace)
         return key, one
-
-    def _fresh(self, key: str, limits: DestinationLimits) -> DestinationPace:
-        pace = DestinationPace.at_start(limits, began=self._began)
-        observed = self._observed.get(key)
-        return pace if observed is None else _with(pace, observed)
 
     def _until_turn_s(self, one: _Destination) -> float:
         return one.pace.until_turn_s(self._clock.now())
@@ -372,10 +368,6 @@ def _named(ones: Sequence[tuple[_Destination, str]]) -> str | None:
     if more := len(ones) - len(parts):
         parts.append(f"{counted(more, 'further destination')}")
     return ", ".join(parts) or None
-
-
-def _with(pace: DestinationPace, observed: Observed) -> DestinationPace:
-    return pace.observed(observed.figures, observed.at)
 
 
 def _begin(key: str, one: _Destination) -> Place:

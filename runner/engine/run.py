@@ -283,13 +283,11 @@ class BatchRun:
         async with self._closed_in_order(), asyncio.TaskGroup() as left_in_doubt:
             # No wave waits for the fences of what earlier runs left in doubt.
             with self.stop_signal.on_failure():
-                await self._restore_doubts()
+                restored = await self._restore_doubts()
                 self._restore_commands()
                 if self._rollout.may_begin() and await self._open():
                     # None of these is sent again before the first wave may begin.
-                    doubts = await self._reconciler.look_up_all()
-                    for transfer in doubts:
-                        self._destinations.occupy(transfer)
+                    doubts = await self._look_up_all(restored)
                     waves = self._rollout.waves(doubts=len(doubts))
                     for number, wave in enumerate(waves, 1):
                         self._progress_reporter.pauses_left_s = math.fsum(
@@ -404,13 +402,26 @@ class BatchRun:
         fields |= {"pauses_left_s": self._progress_reporter.pauses_left_s}
         await self._journal.record(Note(Note.WAVE_BEGUN, wall, fields))
 
-    async def _restore_doubts(self) -> None:
+    async def _restore_doubts(self) -> list[ActiveTransfer]:
         """Track what earlier runs left in doubt, before a late reply to it can come."""
         doubts = await self._journal.doubts()
         if doubts:
             self._observer.warned("looking at what is in doubt", transfers=len(doubts))
-        for transfer in self._reconciler.restore(doubts):
+        restored = self._reconciler.restore(doubts)
+        for transfer in restored:
             self._rollout.take_over(transfer)
+        return restored
+
+    async def _look_up_all(self, restored: list[ActiveTransfer]) -> list[ActiveTransfer]:
+        """Return what may be sent again; what may just have been moved counts at its destination."""
+        for transfer in restored:
+            self._destinations.occupy(transfer)
+        doubts = await self._reconciler.look_up_all()
+        kept = {transfer.transfer_id for transfer in doubts}
+        for transfer in restored:
+            if transfer.transfer_id not in kept:
+                self._destinations.release(transfer)
+        return doubts
 
     def _restore_commands(self) -> None:
         """Put in force what operators ordered of the batch's earlier runs."""

@@ -15,9 +15,11 @@ from runner.core.gates import parse_bound
 from runner.core.manifest.destinations import DestinationLimits, DestinationTable
 from runner.core.manifest.model import Limits
 from runner.core.transfer.doubt_evidence import Dedupes
+from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.rows import PlannedRow
 from runner.engine import held_rows
 from runner.engine.rules import Rules
+from runner.ports import Note
 from runner.testing.gateway import CARRIED_OUT, SILENCE, Answer, Frame
 from runner.testing.journal import FakeJournal
 from tests.engine.builders import NO_PREFLIGHT, course, left_behind, rows
@@ -348,6 +350,73 @@ def test_figures_that_nothing_renews_let_nothing_go():
     )
 
 
+@pytest.mark.parametrize(
+    "seen",
+    [
+        Interaction("i8", found=True, state="active", last_transfer_id="old"),
+        Interaction("i8", found=True, state="active"),
+    ],
+)
+def test_what_an_earlier_run_left_in_doubt_counts_as_waiting_as_soon_as_this_one_begins(
+    seen: Interaction,
+):
+    """Its look-up takes 5 s, and says that it was moved, or is not enough to say so."""
+    gateway = ObservedGateway(figures={"waiting": 0.0}, look_up_s=5.0)
+    gateway.interactions["i8"] = seen
+    run = run_batch(
+        to(*[HERE] * 5),
+        gateway=gateway,
+        journal=left_behind(),
+        destinations=table(replace(FULL, pattern="*", give_up_s=60.0)),
+        observed=[HERE],
+    )
+    assert len(run.frames) == 2
+
+
+@pytest.mark.parametrize("later_s", [0.0, 90.0])
+def test_figures_of_a_time_to_come_are_those_of_now(later_s: float):
+    """A driver that reads a clock which is ahead makes nobody forgotten, and keeps no figure long."""
+    gateway = ObservedGateway(figures={"waiting": 0.0}, lag_s=-later_s)
+
+    async def tell(_run: Run) -> None:
+        await asyncio.sleep(10)
+        gateway.lag_s = 0.0
+        gateway.tell({"waiting": 3.0})
+
+    run = run_batch(
+        to(*[NARROW] * 9),
+        gateway=gateway,
+        destinations=table(replace(FULL, give_up_s=60.0, rate_per_s=1.0)),
+        observed=[NARROW],
+        meanwhile=tell,
+    )
+    assert len(run.frames) == 3
+    assert "waiting is 3, not < 3" in run.noted(Note.DESTINATION_GIVEN_UP)[0]["why"]
+
+
+def test_older_figures_are_passed_over_before_the_first_row_too():
+    gateway = ObservedGateway(figures={"waiting": 9.0})
+
+    async def tell_earlier(_run: Run) -> None:
+        await asyncio.sleep(1)
+        gateway.lag_s = 0.9
+        gateway.tell({"waiting": 9.0})
+        gateway.lag_s = 0.95
+        gateway.tell({"waiting": 0.0})
+
+    run = run_batch(
+        to(WIDE, NARROW),
+        replace(CARRIED_OUT, after_s=2.0),
+        gateway=gateway,
+        policy=course(1, 2),
+        destinations=table(replace(FULL, give_up_s=60.0)),
+        observed=[NARROW],
+        meanwhile=tell_earlier,
+    )
+    assert len(run.frames) == 1
+    assert run.noted("destination full; its transfers wait")[0]["why"] == "waiting is 9, not < 3"
+
+
 def test_a_doubt_that_is_left_to_a_person_may_wait_at_its_destination():
     gateway = ObservedGateway(figures={"waiting": 0.0})
     run = run_batch(
@@ -489,7 +558,9 @@ def test_however_many_retries_wait_for_a_full_destination_the_others_go_on():
 
     async def work_off(_run: Run) -> None:
         await asyncio.sleep(300)
-        gateway.tell({"waiting": -9.0})
+        for _ in range(20):
+            gateway.tell({"waiting": 0.0})
+            await asyncio.sleep(2)
 
     run = run_batch(
         to(*[NARROW] * 6, *[WIDE] * 5),
