@@ -157,7 +157,17 @@ def count_approvals(
 
 
 def is_author(names: Iterable[str], author: Iterable[str]) -> bool:
-    """Return whether one of a person's names is an account's: itself, or before the `@`."""
-    accounts = {form(account) for account in author for form in (person, look)}
-    forms = {form(name) for name in names for form in (person, look)}
-    return any({each, each.partition("@")[0]} & accounts for each in forms)
+    """Return whether one of a person's names is an account's: itself, or without their domains.
+
+    Directories give accounts a domain: `alice@corp.example.net`, or `CORP` with a backslash before.
+    """
+    accounts = set[str]()
+    for account in author:
+        accounts |= _forms(account) | _forms(account.rpartition("\\")[2])
+    return any(_forms(name) & accounts for name in names)
+
+
+def _forms(name: str) -> set[str]:
+    """Return what a name is compared by: itself, and what stands before its `@`."""
+    forms = {person(name), look(name)}
+    return forms | {each.partition("@")[0] for each in forms}

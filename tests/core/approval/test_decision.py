@@ -135,6 +135,13 @@ def test_an_author_is_known_by_account_or_by_the_name_before_the_at():
     assert is_author({"\u0441\u043e\u0440\u0430@x"}, ["copa"])
 
 
+@pytest.mark.parametrize("account", ["alice@corp.example.net", "CORP\\alice", "corp\\Alice"])
+def test_an_author_is_known_by_an_account_with_a_domain(account: str):
+    assert is_author({"alice@example.net"}, [account])
+    assert is_author({"alice"}, [account])
+    assert not is_author({"bob@corp.example.net", "corp"}, [account])
+
+
 def test_an_author_is_bound_by_whose_file_names_it():
     assert bind_author(["runner", "Alice"], "alice", others_write=False) == Author(
         ("runner", "Alice", "alice"), "alice"
