@@ -254,7 +254,7 @@ class Destinations:
         now = self._clock.now()
         for key, one in list(self._known.items()):
             is_waited_for = bool(one.held or one.waiting)
-            why = one.pace.why_shut(now) if is_waited_for else None
+            why = one.pace.why_full(now) if is_waited_for else None
             if why is None:
                 if is_waited_for and one.pace.why_limited(now) is not None:
                     self._metrics.limited(one.uri, now)
@@ -281,7 +281,7 @@ class Destinations:
         full = [
             (one, why)
             for one in self._known.values()
-            if not one.is_given_up and (one.held or one.waiting) and (why := one.pace.why_shut(now))
+            if not one.is_given_up and (one.held or one.waiting) and (why := one.pace.why_full(now))
         ]
         return _named(full)
 

@@ -373,6 +373,31 @@ def test_what_an_earlier_run_left_in_doubt_counts_as_waiting_as_soon_as_this_one
     assert len(run.frames) == 2
 
 
+def test_transfers_that_wait_for_their_frame_in_a_pause_make_no_queue_full():
+    gateway = ObservedGateway(figures={"waiting": 0.0}, opens_after_s=1.0)
+
+    async def pause(run: Run) -> None:
+        await asyncio.sleep(0.5)
+        await run.command("pause")
+        for second in range(100):
+            await asyncio.sleep(1)
+            gateway.tell({"waiting": 0.0})
+            if second == 80:
+                await run.command("resume")
+
+    run = run_batch(
+        to(*[NARROW] * 5),
+        gateway=gateway,
+        destinations=table(replace(FULL, give_up_s=60.0)),
+        observed=[NARROW],
+        meanwhile=pause,
+    )
+    assert min(run.times) > 80
+    assert set(run.states().values()) == {"transferred"}
+    assert run.noted(Note.DESTINATION_GIVEN_UP) == []
+    assert all("3 sent" in each["why"] for each in run.noted(Note.DESTINATION_FULL))
+
+
 @pytest.mark.parametrize("later_s", [0.0, 90.0])
 def test_figures_of_a_time_to_come_are_those_of_now(later_s: float):
     """A driver that reads a clock which is ahead makes nobody forgotten, and keeps no figure long."""

@@ -48,9 +48,8 @@ class DestinationPace:
     """The state of one destination.
 
     `under_way` transfers have begun and have no outcome. `moved_at` has when those ended that moved
-    somebody, until figures come that surely include them. `is_heading`: a transfer has its turn, and
-    its frame has not left; at a destination with a rate only one at a time has. The figures may
-    describe any time since `described_at`; what was sent before the run `began` is surely in those
+    somebody, until figures come that surely include them. `heading` have their turn, and their frame
+    has not left; at a destination with a rate only one at a time has. The figures may describe any time since `described_at`; what was sent before the run `began` is surely in those
     only that describe a time since.
     """
 
@@ -59,7 +58,7 @@ class DestinationPace:
     began: float
     under_way: int = 0
     moved_at: tuple[float, ...] = ()
-    is_heading: bool = False
+    heading: int = 0
     figures: Figures | None = None  # None: not known
     described_at: float = -math.inf
 
@@ -87,7 +86,7 @@ class DestinationPace:
             return UNTIL_CHANGED_S
         if limits.rate_per_s is None:
             return 0.0
-        return UNTIL_CHANGED_S if self.is_heading else self._due_s(now, limits.rate_per_s)
+        return UNTIL_CHANGED_S if self.heading else self._due_s(now, limits.rate_per_s)
 
     def may_leave(self, now: float) -> bool:
         """Return whether the frame of a transfer that has its turn may leave now."""
@@ -108,6 +107,10 @@ class DestinationPace:
             or self._why_of_earlier_run()
         )
 
+    def why_full(self, now: float) -> str | None:
+        """Return `why_shut`, but for transfers that have their turn and wait for something else."""
+        return replace(self, under_way=self.under_way - self.heading).why_shut(now)
+
     def why_limited(self, now: float) -> str | None:
         """Return which limit of its own, `in_flight` or `rate`, lets nothing begin; None: neither."""
         limits = self.limits
@@ -115,7 +118,7 @@ class DestinationPace:
             return f"{limits.in_flight} in flight"
         if limits.rate_per_s is None:
             return None
-        is_due = not self.is_heading and self._due_s(now, limits.rate_per_s) <= 0
+        is_due = not self.heading and self._due_s(now, limits.rate_per_s) <= 0
         return None if is_due else rate_text(limits.rate_per_s)
 
     def _why_out_of_bounds(self, figures: Figures) -> str | None:
@@ -153,22 +156,22 @@ class DestinationPace:
 
     def begun(self) -> DestinationPace:
         """Return the state after a transfer had its turn."""
-        return replace(self, under_way=self.under_way + 1, is_heading=True)
+        return replace(self, under_way=self.under_way + 1, heading=self.heading + 1)
 
     def headed(self) -> DestinationPace:
         """Return the state after a transfer that is under way had its turn once more."""
-        return replace(self, is_heading=True)
+        return replace(self, heading=self.heading + 1)
 
     def left(self, now: float) -> DestinationPace:
         """Return the state after a frame left: its token is taken."""
         rate, bucket = self.limits.rate_per_s, self.bucket
         if rate is not None:
             bucket, _ = take_token(bucket, now=now, rate_per_s=rate, burst=1)
-        return replace(self, bucket=bucket, is_heading=False)
+        return replace(self, bucket=bucket, heading=self.heading - 1)
 
     def turned_back(self) -> DestinationPace:
         """Return the state after a transfer gave up its turn without a frame."""
-        return replace(self, is_heading=False)
+        return replace(self, heading=self.heading - 1)
 
     def ended(self, now: float, *, has_moved: bool) -> DestinationPace:
         """Return the state after a transfer ended, or waits beside.

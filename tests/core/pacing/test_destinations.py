@@ -75,7 +75,7 @@ def test_as_many_are_under_way_as_allowed():
 def test_a_repeat_heads_there_without_another_place():
     state = pace(rate_per_s=1.0, in_flight=1).begun().left(5.0)
     again = state.headed()
-    assert (again.under_way, again.is_heading) == (1, True)
+    assert (again.under_way, again.heading) == (1, 1)
     assert not again.may_leave(5.2)
     assert again.may_leave(6.0)
 
