@@ -6,18 +6,23 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 
 from runner.core.gates import parse_bound
 from runner.core.manifest.destinations import NO_LIMITS, DestinationLimits, DestinationTable
 from runner.core.pacing.destinations import Figures
 from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.ports import GatewayListener, Observed
+from tests.simulation.ledger import Effect
 from tests.simulation.life import Life
 from tests.simulation.simulation import Simulation
+from tests.simulation.target_queue import TargetQueue
 
 SHARE = 0.3
-"""How many worlds have limits of destinations."""
+"""How many worlds have limits of destinations, by chance."""
 
+LONG_S = 90.0
+"""How long a destination may be full whose figures are late."""
 
 MOST_WAITING, LEAST_ON_QUEUE, PRESENT = 3, 2, "available"
 BOUNDS = (("waiting", f"<= {MOST_WAITING}"), ("on_queue", f">= {LEAST_ON_QUEUE}"))
@@ -50,15 +55,34 @@ def draw_capacity(
     return DestinationTable((limits,))
 
 
+def bounded(
+    target: TargetQueue | None, drawn: DestinationTable, simulation: Simulation
+) -> DestinationTable:
+    """Return the limits of a world: those of its target queue, if it has one."""
+    if target is None:
+        return drawn
+    chance = simulation.chance("target queue's limits")
+    limits = DestinationLimits(
+        pattern="*",
+        rate_per_s=chance.choice((None, None, 2.0)),
+        in_flight=chance.choice((None, None, 3)),
+        bounds={"waiting": parse_bound(f"<= {MOST_WAITING}")},
+        give_up_s=LONG_S,
+    )
+    return DestinationTable((limits,))
+
+
 def without_figures(table: DestinationTable) -> DestinationTable:
     """Return the limits of a fine day, on which everybody is to be moved."""
     return DestinationTable(tuple(replace(each, bounds={}, states={}) for each in table.entries))
 
 
 class ObservedWebSocket(InteractionWebSocket):
-    """The driver, with a queue at each destination that fills and is worked off by chance."""
+    """The driver, with figures of a target queue, or ones that are drawn by chance."""
 
     life: Life
+    target: TargetQueue | None
+    effects: Sequence[Effect]  # on the gateway's side
 
     def observe(self, destinations: Sequence[str], tell: Callable[[Observed], None]) -> None:
         """Keep whom to tell."""
@@ -87,12 +111,19 @@ class ObservedWebSocket(InteractionWebSocket):
     async def _tell(self) -> None:
         destinations, tell = self._told
         chance = self.life.simulation.chance(f"figures of run {self.life.number}")
-        while True:
+        for n in count():
             for uri in destinations:
-                figures = _draw_figures(chance) if chance.random() < 0.8 else None
-                self.life.figures[uri] = (self.life.simulation.now, figures)
-                tell(Observed(uri, figures, self.life.simulation.now))
+                observed = self._observed(uri, n, chance)
+                self.life.figures[uri] = (observed.at, observed.figures)
+                tell(observed)
             await asyncio.sleep(chance.choice((0.2, 1.0, 6.0)))
+
+    def _observed(self, uri: str, n: int, chance: random.Random) -> Observed:
+        now = self.life.simulation.now
+        if self.target is None:
+            return Observed(uri, _draw_figures(chance) if chance.random() < 0.8 else None, now)
+        figures = self.target.figures(n, now, self.effects, uri, chance)
+        return Observed(uri, figures, now - self.target.lag_s)
 
 
 def _draw_figures(chance: random.Random) -> Figures:

@@ -17,6 +17,7 @@ from runner.core.frozen import frozen
 from runner.core.manifest.destinations import NO_LIMITS
 from runner.core.manifest.model import Policy
 from runner.core.manifest.recurring_window import NO_WINDOWS, Windows
+from runner.core.pacing.destinations import WAITING
 from runner.core.pacing.pace_left import FULL_PACE
 from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
@@ -31,7 +32,7 @@ from runner.engine.run_spec import RunSpec
 from runner.engine.stop import StopSignal
 from runner.gateways.websocket.transport import Dial, Transport
 from runner.journal.sqlite.store import Store
-from runner.ports import Entry, Gateway, GatewayListener, Note
+from runner.ports import Entry, Gateway, GatewayListener, Note, Observed
 from tests.simulation.capacity import without_figures
 from tests.simulation.delivery_faults import DeliveryFaults
 from tests.simulation.journal import SimulatedJournal
@@ -242,12 +243,51 @@ class HastyDestinations(Destinations):
         return True
 
 
-class HastyBatch(BatchRun):
-    """Sends what had its turn though its destination has filled since."""
+class ForgetfulDestinations(Destinations):
+    """Takes each figure for one that includes whatever was sent before it came."""
 
-    def __init__(self, *arguments: Any, **parts: Any) -> None:
-        super().__init__(*arguments, **parts)
-        self._destinations.__class__ = HastyDestinations
+    def observed(self, observed: Observed) -> None:
+        """Let figures be of now."""
+        super().observed(replace(observed, at=self._clock.now()))
+
+
+class HopefulDestinations(Destinations):
+    """Takes a queue of which nothing is known for one in which nobody waits."""
+
+    def observed(self, observed: Observed) -> None:
+        """Put 0 in the place of what is missing."""
+        figures = dict(observed.figures or {})
+        if not isinstance(figures.get(WAITING), float):
+            figures[WAITING] = 0.0
+        super().observed(replace(observed, figures=figures))
+
+
+class RememberingDestinations(Destinations):
+    """Counts as waiting whatever was ever sent."""
+
+    def observed(self, observed: Observed) -> None:
+        """Forget nothing."""
+        sent = {key: one.pace.moved_at for key, one in self._known.items()}
+        super().observed(observed)
+        for key, one in self._known.items():
+            one.pace = replace(one.pace, moved_at=sent.get(key, ()))
+
+
+class FirstDestinations(Destinations):
+    """Takes every run for the first one."""
+
+    def _of(self, uri: str) -> Any:
+        self._began = -math.inf
+        return super()._of(uri)
+
+
+def _with_destinations(kind: type[Destinations]) -> type[BatchRun]:
+    class Batch(BatchRun):
+        def __init__(self, *arguments: Any, **parts: Any) -> None:
+            super().__init__(*arguments, **parts)
+            self._destinations.__class__ = kind
+
+    return Batch
 
 
 class UnstoppableAdmission(Admission):
@@ -316,7 +356,11 @@ PLANTED: Mapping[str, Parts] = {
     "pauses not heeded": Parts(batch=RestlessBatch),
     "stops not heeded": Parts(batch=UnstoppableBatch),
     "figures not looked at": Parts(batch=UnobservantBatch),
-    "figures not looked at again": Parts(batch=HastyBatch),
+    "own sends are forgotten": Parts(batch=_with_destinations(ForgetfulDestinations)),
+    "own sends are never forgotten": Parts(batch=_with_destinations(RememberingDestinations)),
+    "an earlier run's sends are forgotten": Parts(batch=_with_destinations(FirstDestinations)),
+    "a missing figure reads as zero": Parts(batch=_with_destinations(HopefulDestinations)),
+    "figures not looked at again": Parts(batch=_with_destinations(HastyDestinations)),
     "forgets what an earlier run was asked": Parts(
         pace=lambda _left: FULL_PACE, delivery_faults=DeliveryFaults.stuttering
     ),

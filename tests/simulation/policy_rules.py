@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from runner.core.manifest.destinations import STATES
 from runner.core.pacing.waves import (
     batch_ends,
     most_failures,
@@ -19,7 +20,7 @@ from runner.core.pacing.waves import (
 )
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Code
-from tests.simulation.capacity import LEAST_ON_QUEUE, MOST_WAITING, PRESENT
+from tests.simulation.capacity import LEAST_ON_QUEUE, LONG_S, MOST_WAITING, PRESENT
 from tests.simulation.evidence import NEGATIVE, POSITIVE, TOO_FAST, Evidence, first_read
 from tests.simulation.ledger import Answer, Frame
 from tests.simulation.process import Course
@@ -99,13 +100,17 @@ def left_for_a_full_destination(evidence: Evidence) -> Iterator[str]:
 
 
 def _why_full(evidence: Evidence, frame: Frame, looked_at: set[str]) -> str | None:
-    figures = frame.figures or {}
+    figures = {
+        name: value
+        for name, value in (frame.figures or {}).items()
+        if isinstance(value, str if name in STATES else float)
+    }
     if looked_at - figures.keys():
         return f"{sorted(looked_at - figures.keys())} are not known"
-    waiting = float(figures.get("waiting") or 0.0) + _not_counted_yet(evidence, frame)
+    waiting = float(figures.get("waiting", 0.0)) + _not_counted_yet(evidence, frame)
     if "waiting" in looked_at and waiting > MOST_WAITING:
         return f"{waiting:g} wait"
-    if "on_queue" in looked_at and float(figures["on_queue"] or 0.0) < LEAST_ON_QUEUE:
+    if "on_queue" in looked_at and float(figures["on_queue"]) < LEAST_ON_QUEUE:
         return f"{figures['on_queue']} are on queue"
     if "presence" in looked_at and figures["presence"] != PRESENT:
         return f"is {figures['presence']}"
@@ -126,6 +131,58 @@ def _not_counted_yet(evidence: Evidence, frame: Frame) -> int:
             if no is None and {answer.session for answer in other.answers} <= {other.session, None}:
                 found.add(other.interaction_id)
     return len(found - {frame.interaction_id})
+
+
+def passed_its_bound(evidence: Evidence) -> Iterator[str]:
+    """Find frames that left for a queue in which as many truly waited, or were on their way, as may.
+
+    What the gateway denied, or did only after its answer was not waited for any more, counts nowhere.
+    """
+    target, frames = evidence.orders.target, evidence.ledger.frames
+    if target is None:
+        return
+    within_s = evidence.orders.policy.negotiation_timeout_s
+    unforeseen = {
+        frame.interaction_id
+        for frame in frames
+        if (frame.effect_at or 0.0) > frame.left_at + within_s
+        or evidence.was_lied_about(frame.interaction_id)
+    }
+    for n, frame in enumerate(frames):
+        if not evidence.courses[frame.run].capacity.observed([frame.destination_uri]):
+            continue
+        here, at = frame.destination_uri, frame.left_at
+        on_their_way = {
+            other.interaction_id
+            for other in frames[:n]
+            if other.destination_uri == here and (other.effect_at or 0.0) > at
+        }
+        there = {*target.waiting_at(at, evidence.ledger.effects, here), *on_their_way}
+        if len(there - unforeseen - {frame.interaction_id}) > MOST_WAITING:
+            yield f"run {frame.run}: {frame.message_id} to {here}: {sorted(there)}"
+
+
+def starved(evidence: Evidence) -> Iterator[str]:
+    """Find runs that gave a queue up which had room for half of that time, as all they did was known."""
+    target, ledger = evidence.orders.target, evidence.ledger
+    if target is None or evidence.stalled_s:
+        return
+    for run in evidence.runs:
+        frames = [frame for frame in ledger.frames if frame.run == run.run]
+        uris = evidence.courses[run.run].destinations
+        is_full = "destination full" in (run.explanation or "") and len(uris) == 1
+        is_known = not run.elsewhere and not any(
+            row.outcome is Outcome.IN_DOUBT for row in run.rows
+        )
+        if not is_full or not is_known or not all(map(_first_answers, frames)):
+            continue
+        since = run.ended_at - LONG_S / 2
+        is_idle = all(
+            (answer.read_at or 0.0) < since for each in frames for answer in _first_answers(each)
+        )
+        there = target.waiting_at(since, ledger.effects, uris[0])
+        if is_idle and len(there) <= MOST_WAITING:
+            yield f"run {run.run}: {run.explanation}"
 
 
 def beyond_a_destinations_rate(evidence: Evidence, *, late_s: float = 0.0) -> Iterator[str]:

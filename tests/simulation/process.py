@@ -48,6 +48,7 @@ from tests.simulation.network import Dialling, Place, RestSide
 from tests.simulation.operator_commands import Operator
 from tests.simulation.simulation import RUN, SimulatedClock, tasks_of
 from tests.simulation.sockets import SocketDialling, SocketServer
+from tests.simulation.target_queue import TargetQueue
 
 CALLBACKS = {"crm": Callback("crm", "https://crm.example/hook")}
 
@@ -71,6 +72,7 @@ class Orders:
     promise: Promise
     journal: Path
     capacity: DestinationTable = NO_LIMITS
+    target: TargetQueue | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Course:
     policy: Policy
     sends: Sequence[int]
     failed_as: Mapping[int, str] = field(default_factory=dict)  # the codes of earlier failures
-    destinations: tuple[str, ...] = ()
+    destinations: tuple[str, ...] = ()  # of all rows: what is in doubt may be repeated
     capacity: DestinationTable = NO_LIMITS
 
     @property
@@ -356,7 +358,8 @@ class Process:
             dial=self._parts.dial(self._dialling(place)),
             transport=RestSide(self._gateway, self.life),
         )
-        gateway.life = self.life
+        gateway.life, gateway.target = self.life, self._orders.target
+        gateway.effects = self._gateway.ledger.effects
         return gateway
 
     def _dialling(self, place: Place) -> Dial:
@@ -392,7 +395,7 @@ def _course(orders: Orders, plan: Plan) -> Course:
         key=lambda row: (row.failed_as is not None, row.n),
     )
     failed_as = {row.n: row.failed_as for row in sends if row.failed_as is not None}
-    destinations = tuple(dict.fromkeys(row.destination_uri for row in sends))
+    destinations = tuple(dict.fromkeys(row.destination_uri for row, _ in plan))
     numbers = [row.n for row in sends]
     return Course(orders.policy, numbers, failed_as, destinations, orders.capacity)
 

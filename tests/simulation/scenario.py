@@ -28,7 +28,7 @@ from tests.simulation.builders import (
     draw_row,
     draw_selection,
 )
-from tests.simulation.capacity import draw_capacity, without_figures
+from tests.simulation.capacity import bounded, draw_capacity, without_figures
 from tests.simulation.delivery_faults import FINE, SLOWEST_S, STALL_LIMIT_S
 from tests.simulation.evidence import Evidence, Finding
 from tests.simulation.gateway import Gateway
@@ -48,6 +48,7 @@ from tests.simulation.process_faults import LARGEST_STEP_S, ProcessFaults
 from tests.simulation.recurring_windows import Waited, draw_windows
 from tests.simulation.simulation import SimulatedClock, SimulatedLoop, Simulation
 from tests.simulation.sockets import SocketServer
+from tests.simulation.target_queue import draw_target
 
 FINE_RUNS = 4
 """Runs on a fine day after which everything that may be moved has been."""
@@ -111,7 +112,10 @@ class Scenario:
         self._orders = draw_orders(
             self._chance, self._promised, journal, over_sockets=self._over_sockets
         )
-        self._orders = replace(self._orders, capacity=draw_capacity(simulation))
+        drawn = draw_capacity(simulation)
+        target = draw_target(simulation, drawn)
+        capacity = bounded(target, drawn, simulation)
+        self._orders = replace(self._orders, capacity=capacity, target=target)
         self._elsewhere = self._chance.choice((HERE, HERE, HERE, HERE, HERE, THERE))
         self._socket_server: SocketServer | None = None
         self._ended: list[Ended] = []
@@ -178,7 +182,7 @@ class Scenario:
             policy = self._course_of(orders.policy, clock.wall())
             orders = replace(orders, policy=policy)
             await self._wait(policy, clock)
-        else:
+        elif orders.target is None:
             orders = replace(orders, capacity=without_figures(orders.capacity))
         process = Process(
             life,
@@ -271,6 +275,9 @@ class Scenario:
 
     def _tell_what_is_given(self, delivery_faults: object) -> None:
         limits = self._orders.environment.limits
+        if (target := self._orders.target) is not None:
+            self._simulation.note("given", target)
+            self._simulation.happened[f"figures: {target.kind}"] += 1
         for what in (self._promised, self._orders.policy, limits, delivery_faults):
             self._simulation.note("given", what)
 

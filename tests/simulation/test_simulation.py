@@ -33,6 +33,9 @@ OCCURRENCES = {f"fate: {name}" for name in FATES} | {
     "outside its windows",
     "waits",
     "stopped by a full destination",
+    "figures: lag",
+    "figures: flap",
+    "figures: sparse",
 }
 
 
