@@ -252,3 +252,20 @@ def test_pages_may_shift_while_they_are_read():
     seen = [one for page in pages for one in page]
     assert len(seen) > len(set(seen))
     assert set(pages[0]) & set(pages[1])
+
+
+def test_a_calls_numbers_are_shown_as_ani_and_dnis_and_other_addresses_as_written():
+    shell = genesys_shell(waiting={"billing-old": 40})
+    shown = {
+        (one["mediaType"], "ani" in one, "dnis" in one, "addressFrom" in one, "addressTo" in one)
+        for one in activity(shell)[0]["entities"]
+    }
+    assert ("voice", True, True, False, False) in shown
+    assert {each[1:] for each in shown if each[0] != "voice"} == {(False, False, True, True)}
+    sessions = [
+        (session["mediaType"] == "voice", "ani" in session, "addressFrom" in session)
+        for conversation in details(shell).body["conversations"]
+        for participant in conversation["participants"]
+        for session in participant["sessions"]
+    ]
+    assert set(sessions) == {(True, True, False), (False, False, True)}

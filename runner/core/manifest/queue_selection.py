@@ -39,8 +39,8 @@ class Waiting:
     since_s: float | None = None
     user_id: str | None = None
     direction: str | None = None
-    address_from: str | None = None
-    address_to: str | None = None
+    address_from: tuple[str, ...] = ()  # every address that the platform shows
+    address_to: tuple[str, ...] = ()
     skill_ids: tuple[str, ...] = ()
     language_id: str | None = None
     priority: int | None = None
@@ -163,14 +163,12 @@ def _other(selection: QueueSelection, one: Waiting) -> str | None:
 _SCHEME = re.compile(r"(?:tel|sips?|mailto):", re.IGNORECASE)
 
 
-def _is_among(patterns: Sequence[str], found: str | None) -> bool:
+def _is_among(patterns: Sequence[str], found: Sequence[str]) -> bool:
     """Return whether an address matches one of `patterns`, with its scheme or without; none: any."""
-    if not patterns:
-        return True
-    if found is None:
-        return False
-    shown = {found.casefold(), _SCHEME.sub("", found, count=1).casefold()}
-    return any(matches(pattern.casefold(), text) for pattern in patterns for text in shown)
+    shown = {text.casefold() for each in found for text in (each, _SCHEME.sub("", each, count=1))}
+    return not patterns or any(
+        matches(pattern.casefold(), text) for pattern in patterns for text in shown
+    )
 
 
 def matches(pattern: str, text: str) -> bool:

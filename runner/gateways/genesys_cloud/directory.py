@@ -421,8 +421,8 @@ def _waiting(row: Mapping[str, Any], since: object, user_id: object) -> Waiting:
         _moment(since),
         canonical_interaction(user_id) if isinstance(user_id, str) and user_id else None,
         direction=_text(row, "direction") or None,
-        address_from=_text(row, "addressFrom") or _text(row, "ani") or None,
-        address_to=_text(row, "addressTo") or _text(row, "dnis") or None,
+        address_from=_texts(row, "addressFrom", "ani"),
+        address_to=_texts(row, "addressTo", "dnis"),
         skill_ids=_ids(row.get("requestedRoutingSkillIds")),
         language_id=canonical_interaction(_id(row, "requestedLanguageId")) or None,
         priority=priority if isinstance(priority, int) else None,
@@ -457,6 +457,11 @@ def _text(entity: Mapping[str, Any], name: str) -> str:
     """Return a text as the platform writes it, to be compared; empty if there is none."""
     found = entity.get(name)
     return found if isinstance(found, str) else ""
+
+
+def _texts(entity: Mapping[str, Any], *names: str) -> tuple[str, ...]:
+    """Return the texts that there are in these fields, each once."""
+    return tuple(dict.fromkeys(found for name in names if (found := _text(entity, name))))
 
 
 def _id(entity: Mapping[str, Any], name: str) -> str:

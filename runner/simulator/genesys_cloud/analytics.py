@@ -24,7 +24,7 @@ _MEDIA = {"call": "voice", "message": "message", "email": "email", "callback": "
 
 _OBSERVED = (
     *("conversationId", "sessionId", "mediaType", "direction", "queueId", "userId"),
-    *("addressFrom", "addressTo", "requestedLanguageId"),
+    *("addressFrom", "addressTo", "ani", "dnis", "requestedLanguageId"),
 )
 _SEGMENTS = (*_OBSERVED, "purpose", "segmentEnd")
 _CONVERSATIONS = ("conversationId", "conversationStart", "conversationEnd", "originatingDirection")
@@ -143,18 +143,25 @@ def _skills(conversation: Conversation) -> dict[str, Any]:
 
 def _segment_fields(conversation: Conversation, one: Participant) -> dict[str, str | None]:
     return {
+        **dict.fromkeys(_OBSERVED),
+        **_addresses(conversation),
         "conversationId": conversation.id,
         "sessionId": make_id(one.id, "session"),
         "mediaType": _MEDIA[conversation.media],
         "direction": "inbound",
         "queueId": one.queue_id,
         "userId": one.user_id,
-        "addressFrom": conversation.address_from,
-        "addressTo": conversation.address_to,
         "requestedLanguageId": conversation.language_id,
         "purpose": one.purpose,
         "segmentEnd": None if one.ended_at is None else spell_time(one.ended_at),
     }
+
+
+def _addresses(conversation: Conversation) -> dict[str, str]:
+    """Return who wrote or called whom; the platform shows a call's numbers in `ani` and `dnis`."""
+    is_call = conversation.media == "call"
+    names = ("ani", "dnis") if is_call else ("addressFrom", "addressTo")
+    return dict(zip(names, (conversation.address_from, conversation.address_to), strict=True))
 
 
 def _conversation_fields(conversation: Conversation) -> Fields:
@@ -245,6 +252,6 @@ def _view_participant(conversation: Conversation, one: Participant) -> dict[str,
     segment |= {name: value for name in parts if (value := fields[name])} | _skills(conversation)
     shown = {"participantId": one.id, "purpose": one.purpose}
     shown |= {"userId": one.user_id} if one.user_id else {}
-    named = ("sessionId", "mediaType", "direction", "addressFrom", "addressTo")
-    session = {name: fields[name] for name in named}
+    named = ("sessionId", "mediaType", "direction", "addressFrom", "addressTo", "ani", "dnis")
+    session = {name: fields[name] for name in named if fields[name] is not None}
     return shown | {"sessions": [session | {"segments": [segment]}]}

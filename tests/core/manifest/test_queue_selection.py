@@ -150,8 +150,8 @@ def test_an_id_has_its_address():
 
 
 ASKS = Waiting(
-    "a", "call", NOW - 5, "ada", direction="inbound", address_from="tel:+31201234567",
-    address_to="billing@example.net", skill_ids=("invoices", "german"), language_id="de", priority=5,
+    "a", "call", NOW - 5, "ada", direction="inbound",
+    address_from=("+1555", "tel:+31201234567"), address_to=("billing@example.net",), skill_ids=("invoices", "german"), language_id="de", priority=5,
 )  # fmt: skip
 SILENT = Waiting("b", "call", NOW - 5)
 
@@ -173,6 +173,7 @@ SILENT = Waiting("b", "call", NOW - 5)
             "from another address",
             None,
         ),
+        ({"address_from": ("+1555",)}, {"address_from": ("1",)}, "from another address", None),
         ({"address_to": ("*@EXAMPLE.net",)}, {"address_to": ("*@x",)}, "to another address", None),
         ({"skill": "german"}, {"skill": "dutch"}, "without the skill", None),
         ({"language": "de"}, {"language": "nl"}, "of another language", None),

@@ -117,18 +117,20 @@ async def test_an_address_is_compared_as_the_platform_writes_it():
     row = {"conversationId": "c-1", "metric": "oWaiting", "addressFrom": address}
     async with VendorServer() as server, directory_of(server) as asked:
         server.standing[ACTIVITY] = answer(200, {"results": [{"entities": [row]}]})
-        assert (await asked.waiting("q-1")).rows[0].address_from == address
+        assert (await asked.waiting("q-1")).rows[0].address_from == (address,)
 
 
-async def test_a_number_is_seen_where_the_platform_names_it_ani_and_dnis():
+async def test_every_address_is_seen_wherever_the_platform_shows_it():
     row = {"conversationId": "c-1", "metric": "oWaiting"}
     numbers = {"ani": "tel:+31201234567", "dnis": "tel:+31207654321"}
+    caller, called = (("tel:+31201234567",), ("tel:+31207654321",))
     written = {"addressFrom": "a@example.net", "addressTo": "b@example.net"}
     async with VendorServer() as server, directory_of(server) as asked:
         for fields, expected in (
-            (numbers, ("tel:+31201234567", "tel:+31207654321")),
-            (numbers | {"addressFrom": "", "addressTo": None}, tuple(numbers.values())),
-            (numbers | written, ("a@example.net", "b@example.net")),
+            ({}, ((), ())),
+            (numbers | {"addressFrom": "", "addressTo": None}, (caller, called)),
+            (numbers | {"addressFrom": numbers["ani"]}, (caller, called)),
+            (numbers | written, (("a@example.net", *caller), ("b@example.net", *called))),
         ):
             server.standing[ACTIVITY] = answer(200, {"results": [{"entities": [row | fields]}]})
             (found,) = (await asked.waiting("q-1")).rows
@@ -142,7 +144,7 @@ async def test_a_number_of_the_records_is_seen_in_ani_and_dnis():
         server.standing[ACTIVITY] = answer(403, {"code": "missing.permissions"})
         server.standing[RECORDS] = answer(200, page)
         (found,) = (await asked.waiting("q-1")).rows
-        assert (found.address_from, found.address_to) == ("tel:1", "tel:2")
+        assert (found.address_from, found.address_to) == (("tel:1",), ("tel:2",))
 
 
 async def test_a_name_of_several_has_all_their_ids():
