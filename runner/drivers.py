@@ -79,7 +79,9 @@ class PlannedUse(NamedTuple):
 
     destinations: Sequence[str]
     selections: Sequence[QueueSelection]
-    observed: Sequence[str] = ()  # destinations whose capacity is observed
+    observed: Sequence[str] = ()  # destinations whose capacity is observed, or patterns of such
+    named: Sequence[str] = ()  # destinations by name that only limits and gates have
+    asked_by_gates: Sequence[str] = ()  # queues, as destinations
 
 
 class ProbedMove(NamedTuple):

@@ -16,6 +16,7 @@ from runner.core.pacing.rate import LONGEST_OBEYED_S
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import STATUSES, Event, classify
 from runner.drivers import platforms
+from runner.gateways.genesys_cloud.permissions import NEEDS
 from runner.gateways.websocket.close_codes import CloseAction, action_for
 
 ROOT = Path(__file__).parents[1]
@@ -129,6 +130,14 @@ def test_the_limits_and_defaults_that_the_protocol_names_hold() -> None:
     assert f"no rate, burst\n{limits.burst}, {limits.in_flight} in flight" in section(
         "protocol.md", "The shared rate"
     )
+
+
+def test_the_permissions_of_the_platforms_guide_are_the_programs() -> None:
+    guide = (ROOT / "docs" / "genesys-cloud.md").read_text("utf-8")
+    head = guide.partition("\n## The first run")[0]
+    assert [(action, tuple(words(cell))) for action, cell in rows(head)] == [
+        (need.action, need.permissions) for need in NEEDS
+    ]
 
 
 def test_the_time_outs_of_the_platforms_guide_are_the_defaults() -> None:

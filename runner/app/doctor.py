@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterable, Iterator
 
+from runner.app.name_resolution import named_by_limits_and_gates
 from runner.app.system_clock import SystemClock
 from runner.composition import connection_of, opened_environment
 from runner.core.diagnostics.diagnosis import Check, Health
 from runner.core.errors import GatewayError
 from runner.core.gates import QueueGate
 from runner.core.manifest.model import Manifest
-from runner.core.manifest.queue_selection import address
+from runner.core.manifest.queue_selection import address, named_in
 from runner.core.transfer.message import GatewayNote, Reply
 from runner.drivers import Connection, Examined, PlannedUse, spec_of
 from runner.ports import SessionLost, SessionOpened
@@ -23,12 +25,36 @@ def examine(manifest: Manifest, staging: Staging) -> list[Check]:
 
     Raises `GatewayError` if `tls.ca_file` cannot be used.
     """
+    return asyncio.run(_examined(manifest, planned_use(manifest, staging)))
+
+
+def planned_use(manifest: Manifest, staging: Staging) -> PlannedUse:
+    """Return what a run of the manifest needs from its gateway."""
     selections = staging.selections
     destinations = [*staging.destinations(), *(each.destination_uri for each in selections)]
-    observed = manifest.destinations.observed(destinations)
-    gates = [each for each in manifest.gates.values() if isinstance(each, QueueGate)]
-    observed += [address("queue", each.queue) for each in gates]
-    return asyncio.run(_examined(manifest, PlannedUse(destinations, selections, observed)))
+    names = [uri for uri, _ in named_by_limits_and_gates(manifest)]
+    return PlannedUse(
+        destinations,
+        selections,
+        observed=[
+            *manifest.destinations.observed(destinations),
+            *_observed_once_named(manifest, [*destinations, *names]),
+        ],
+        named=names,
+        asked_by_gates=[
+            address("queue", each.queue)
+            for each in manifest.gates.values()
+            if isinstance(each, QueueGate)
+        ],
+    )
+
+
+def _observed_once_named(manifest: Manifest, uris: Iterable[str]) -> Iterator[str]:
+    """Yield the patterns with `while` that may match a destination once names are ids."""
+    kinds = {named[0] for named in map(named_in, uris) if named is not None}
+    for each in manifest.destinations.entries:
+        if each.observes and each.pattern.startswith(tuple(f"genesys://{kind}/" for kind in kinds)):
+            yield each.pattern
 
 
 async def _examined(manifest: Manifest, use: PlannedUse) -> list[Check]:

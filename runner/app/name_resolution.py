@@ -120,12 +120,16 @@ NOTHING_ASKED = DirectoryAnswers()
 
 def needs_directory(manifest: Manifest, staging: Staging) -> bool:
     """Return whether the directory must be asked before the rows can be planned."""
-    return bool(staging.selections) or bool(_names(manifest, staging)) or bool(_named_in(manifest))
+    return (
+        bool(staging.selections)
+        or bool(_names(manifest, staging))
+        or bool(named_by_limits_and_gates(manifest))
+    )
 
 
 def unresolved_text(manifest: Manifest, staging: Staging) -> str | None:
     """Return as text what an offline plan does not know; None if it knows everything."""
-    names = {*_names(manifest, staging), *(uri for uri, _ in _named_in(manifest))}
+    names = {*_names(manifest, staging), *(uri for uri, _ in named_by_limits_and_gates(manifest))}
     parts = []
     if staging.selections:
         parts.append(
@@ -145,7 +149,7 @@ def _names(manifest: Manifest, staging: Staging) -> list[str]:
     return [uri for uri in staging.destinations() if named_in(uri)]
 
 
-def _named_in(manifest: Manifest) -> list[tuple[str, str]]:
+def named_by_limits_and_gates(manifest: Manifest) -> list[tuple[str, str]]:
     """Return the destinations by name that limits and gates are about, each with its source."""
     if not manifest.environment.driver.can_select:
         return []
@@ -205,7 +209,7 @@ async def resolve_names(
     resolver = _NameResolver(directory)
     named = [(uri, source) for uri, source in staging.destinations().items() if named_in(uri)]
     named += [(each.destination_uri, each.source) for each in staging.selections]
-    named += [] if manifest is None else _named_in(manifest)
+    named += [] if manifest is None else named_by_limits_and_gates(manifest)
     addresses = {uri: await resolver.address_of(uri, source) for uri, source in dict(named).items()}
     selections = [await resolver.resolved(each) for each in staging.selections]
     if resolver.problems:

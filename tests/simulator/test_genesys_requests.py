@@ -192,6 +192,7 @@ def test_what_there_is_of_permissions():
         "conversation:communication:view",
         "directory:user:view",
         "routing:queue:view",
+        "routing:skill:view",
     } == PERMISSIONS
 
 

@@ -24,6 +24,7 @@ from runner.core.frozen import frozen
 from runner.core.manifest.queue_selection import Listing, Waiting
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.message import SERVER_TEXT_LIMIT, harmless
+from runner.gateways.genesys_cloud.permissions import RECORDS
 from runner.gateways.genesys_cloud.protocol.conversation import find_served_by
 from runner.gateways.genesys_cloud.rest import GenesysRest
 from runner.gateways.http.client import Answer
@@ -168,8 +169,7 @@ class GenesysDirectory:
         return self._rest.place.error(
             f"the platform shows {shown:,} of {expected:,} conversations {query.place}"
             f" and cuts the rest off ({why})",
-            "give the client the permission analytics:conversationDetail:view, or list the"
-            " interactions",
+            f"give the client the permission {' or '.join(RECORDS)}, or list the interactions",
         )
 
     async def _entities(self, kind: str, name: str) -> AsyncGenerator[Mapping[str, Any]]:

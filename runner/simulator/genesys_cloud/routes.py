@@ -157,7 +157,13 @@ ROUTES = (
         query=_PAGES | {"name", "id", "sortOrder"},
     ),
     Route("queue", "GET", "/api/v2/routing/queues/{queueId}", ("routing:queue:view",)),
-    Route("skills", "GET", "/api/v2/routing/skills", query=_PAGES | {"name", "id"}),
+    Route(
+        "skills",
+        "GET",
+        "/api/v2/routing/skills",
+        ("routing:skill:view",),
+        query=_PAGES | {"name", "id"},
+    ),
     Route(
         "languages", "GET", "/api/v2/routing/languages", query=_PAGES | {"name", "id", "sortOrder"}
     ),
