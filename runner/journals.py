@@ -55,14 +55,6 @@ def create_journal(location: JournalLocation, durability: Durability) -> None:
     create(location, durability)
 
 
-def upgrade_journal(location: JournalLocation) -> None:
-    """Add what a database's journal of an older version lacks. Raises `UsageError`, `StorageError`."""
-    _database(location)
-    from runner.journal.postgres.administration import upgrade  # noqa: PLC0415
-
-    upgrade(location)
-
-
 def import_journal(file: Path, location: JournalLocation) -> Imported:
     """Bring a file's history into a lane of a database. Raises `UsageError`, `StorageError`."""
     _database(location)

@@ -148,7 +148,7 @@ def _split_text(known: KnownHistory, seen: Checkpoint) -> str:
 
 
 def _without_nothing(fields: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what only databases have: earlier versions do not know such a field."""
+    """Leave out what only databases have."""
     return {name: value for name, value in fields.items() if value != ""}
 
 

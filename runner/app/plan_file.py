@@ -83,7 +83,7 @@ class PlanFile:
     rows: Mapping[str, tuple[Action, str]]  # by key: the action, and the row's digest
     failed_as: Mapping[str, str] = field(default_factory=dict)  # by key, as `PlannedRow` has it
     found: DirectoryAnswers = NOTHING_ASKED  # ids of names, and what waited in queues
-    author: tuple[str, ...] = ()  # accounts; none: a plan of an earlier version
+    author: tuple[str, ...] = ()  # accounts; none: it is not known
     approval_basis: ApprovalBasis | None = None  # None: no approvals were required
     probe: Probe | None = None  # which is its only row; None: it is of a batch
     digests: Mapping[str, bytes] = field(default_factory=dict, compare=False)
@@ -151,7 +151,7 @@ def read_plan(path: Path) -> PlanFile | None:
         where = "/".join(map(str, fault.instance_path)) or "the whole"
         raise _damaged(path, f"at {where}: {fault.message[:200]}")
     head = {name: value for name, value in document.items() if name not in _UNDIGESTED}
-    if document["digest"] not in {_digest(head, document["rows"]), rows_digest(document["rows"])}:
+    if document["digest"] != _digest(head, document["rows"]):
         raise _damaged(path, "its digest is of other content: it was edited")
     digests = {name: hashlib.new(name, text).digest() for name in HASHES}
     plan = _plan(path, document)
@@ -328,16 +328,11 @@ def _digest(head: Mapping[str, Any], rows: Iterable[Iterable[str]]) -> str:
     It shows mistakes: a file that was edited, cut or mixed up. It is not a signature:
     it can be computed anew for a plan that was changed on purpose.
     """
-    of_rows = rows_digest(rows)
-    return hashlib.sha256(json.dumps([head, of_rows], sort_keys=True).encode()).hexdigest()
-
-
-def rows_digest(rows: Iterable[Iterable[str]]) -> str:
-    """Return the digest of all rows, in order: all that plans of earlier versions have."""
-    whole = hashlib.sha256()
+    of_rows = hashlib.sha256()
     for row in rows:
-        whole.update(json.dumps(row).encode())
-    return whole.hexdigest()
+        of_rows.update(json.dumps(row).encode())
+    text = json.dumps([head, of_rows.hexdigest()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _validator() -> jsonschema_rs.Validator:

@@ -19,7 +19,7 @@ from runner.core.manifest.model import Manifest, Policy
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.next_steps import RunArguments
 from runner.core.number_text import counted, was_or_were
-from runner.core.records.run_record import NOT_LISTED, PlanFigures, RunRecord
+from runner.core.records.run_record import PlanFigures, RunRecord
 from runner.core.timestamps import seconds, timestamp
 
 
@@ -119,7 +119,7 @@ def doubts_elsewhere_text(doubts: Sequence[tuple[str, str, str]]) -> str | None:
         return None
     named = ", ".join(f"key {key} of run {run}" for run, key, _ in doubts[:MOST_NAMED])
     more = f" and {len(doubts) - MOST_NAMED} more" if len(doubts) > MOST_NAMED else ""
-    return f"{len(doubts)} {NOT_LISTED}: {named}{more}"
+    return f"{len(doubts)} in doubt that this manifest does not list: {named}{more}"
 
 
 def settled_elsewhere_text(number: int) -> str:

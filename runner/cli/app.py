@@ -52,7 +52,6 @@ COMMANDS: Mapping[str, _Listed] = {
     "prune": _Listed("prune", group="reports"),
     "create": _Listed("journal", group="journal"),
     "check": _Listed("journal", group="journal"),
-    "upgrade": _Listed("journal", group="journal"),
     "import": _Listed("journal", group="journal", function="import_"),
     "adopt": _Listed("journal", group="journal"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import stat
@@ -14,7 +15,7 @@ import jsonschema_rs
 import pytest
 
 from runner.app.plan_check import as_planned, plan_file_of, plan_rows
-from runner.app.plan_file import PlanFile, read_plan, rows_digest, write_plan
+from runner.app.plan_file import PlanFile, read_plan, write_plan
 from runner.app.run_options import RunOptions
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.manifest.model import Environment, GatewayConstraints, Manifest, Policy
@@ -308,13 +309,16 @@ def test_the_allowed_failures_belong_to_the_plan(desk: Desk, borne: Amount):
     assert as_planned(RunOptions(desk.out, max_failures=borne)).max_failures == borne
 
 
-def test_a_plan_of_a_program_that_knew_no_threshold_is_still_one(desk: Desk):
+def test_a_digest_of_the_rows_alone_is_none(desk: Desk):
     desk.plan(manifest_rows(1))
     told = json.loads(desk.out.read_text())
-    del told["options"]["max_failures"]
-    told["digest"] = rows_digest(told["rows"])
+    told["options"]["max_failures"] = "90%"
+    rows = "".join(map(json.dumps, told["rows"]))
+    told["digest"] = hashlib.sha256(rows.encode()).hexdigest()
     desk.out.write_text(json.dumps(told))
-    assert as_planned(RunOptions(desk.out)).max_failures is None
+    with pytest.raises(ManifestInvalid) as refused:
+        as_planned(RunOptions(desk.out))
+    assert "it was edited" in refused.value.problems[0].message
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,8 @@
-"""By what the gateway's owner finds a delivery, and journals that were made before it was kept."""
+"""By what the gateway's owner finds a delivery."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,12 +21,6 @@ def told(path: Path) -> list[tuple[str, str | None]]:
     reader = reader_of(path)
     source = reader.report_source(reader.run_number("latest"))
     return [(a.message_id, a.correlation_id) for t in source.transfers() for a in t.attempts]
-
-
-def aged(path: Path) -> None:
-    """Make a journal as it was before the column."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("ALTER TABLE deliveries DROP COLUMN correlation_id")
 
 
 def test_it_is_kept_with_the_delivery_and_in_the_audit_chain(path: Path):
@@ -53,24 +45,3 @@ def test_a_late_yes_brings_its_own_and_none_takes_nothing_away(path: Path):
         yes = life.entry(Event.ACCEPTED, message_id=life.message_id, status="transfer_initiated")
         store.record([yes._replace(correlation_id=late)])
     assert [correlation for _, correlation in told(path)] == ["corr-2", "corr-of-k1"]
-
-
-def test_a_journal_from_before_is_read_without_it(path: Path):
-    store = opened(path)
-    begun(store, manifest_rows(1)).go("k0", Event.INTENT, Event.ACCEPTED)
-    store.close()
-    aged(path)
-    assert [correlation for _, correlation in told(path)] == [None]
-
-
-def test_a_journal_from_before_is_written_with_it(path: Path):
-    store = opened(path)
-    begun(store, manifest_rows(1)).go("k0", Event.INTENT, Event.ACCEPTED)
-    store.close()
-    aged(path)
-    again = opened(path)
-    life = begun(again, manifest_rows(2)).life("k1")
-    again.record([life.intent()])
-    again.record([life.answer(Event.ACCEPTED, correlation_id="corr-3")])
-    assert [correlation for _, correlation in told(path)] == ["corr-3"]
-    assert chain_is_whole(path)

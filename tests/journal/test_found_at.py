@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,20 +30,3 @@ def test_a_doubt_keeps_it_too_so_that_it_is_sent_again_from_there_alone(tmp_path
     begun(store, [])
     (doubt,) = reader_of(store.path).doubts(store.run_no)
     assert doubt.standing.row.found_at == WAITED
-
-
-def test_a_journal_that_was_made_before_it_is_read_without_and_gets_it_when_written(tmp_path: Path):
-    path = tmp_path / "journal.db"
-    store = opened(path)
-    begun(store, manifest_rows(1)).go("k0", Event.INTENT, Event.LOST)
-    store.close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("ALTER TABLE rows DROP COLUMN found_at")
-    connection.close()
-    reader = reader_of(path)
-    assert [doubt.standing.row.found_at for doubt in reader.doubts(1)] == [None]
-    assert [row.found_at for row in reader.pending(1, -1, 9)] == [None]
-    reader.close()
-    again = opened(path)
-    begun(again, [replace(row, found_at=WAITED) for row in manifest_rows(2)])
-    assert [row.found_at for row in reader_of(path).pending(again.run_no, -1, 9)] == [WAITED]

@@ -1,10 +1,8 @@
-"""The cause of an outcome is kept with it, and journals that were made before it was."""
+"""The cause of an outcome is kept with it."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,12 +23,6 @@ def told(path: Path) -> list[tuple[str | None, str | None]]:
     reader = reader_of(path)
     source = reader.report_source(reader.run_number("latest"))
     return [(t.reason, t.reason_code) for t in source.transfers()]
-
-
-def aged(path: Path) -> None:
-    """Make a journal as it was before the column."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("ALTER TABLE transfers DROP COLUMN reason_code")
 
 
 def lost(path: Path) -> None:
@@ -61,17 +53,6 @@ def test_a_run_that_died_is_a_cause(path: Path):
     begun(store, manifest_rows(1)).go("k0", Event.INTENT)
     store.recover(at=1.0)
     assert told(path) == [("the run ended before a reply came", "run_died")]
-
-
-def test_a_journal_from_before_is_read_without_it_and_written_with_it(path: Path):
-    lost(path)
-    aged(path)
-    assert told(path) == [("no reply within 10 s", None)]
-    again = opened(path)
-    life = begun(again, manifest_rows(2)).life("k1")
-    again.record([life.entry(Event.EXCLUDED)._replace(reason_code=Code.ALREADY_THERE)])
-    assert [code for _, code in told(path)] == [None, "already_there"]
-    assert chain_is_whole(path)
 
 
 def test_a_doubt_that_only_leaves_out_is_not_sent_again_whatever_it_is_called(path: Path):

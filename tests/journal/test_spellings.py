@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,18 +29,6 @@ def staged(journal: Path | None, *rows: TransferRow) -> list[Action]:
             staging.add(each)
         staging.plan(None if journal is None else reader_of(journal), Selection())
         return [verdict.action for _, verdict in staging.planned()]
-
-
-def as_an_earlier_version_left_it(path: Path) -> None:
-    """Take from a journal what knows canonical spelling."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.executescript(
-            "DROP INDEX IF EXISTS held; DROP INDEX transfers_of_interaction;"
-            "ALTER TABLE transfers DROP COLUMN interaction;"
-            "CREATE INDEX transfers_of_interaction ON transfers(interaction_id);"
-            "CREATE UNIQUE INDEX held ON transfers(interaction_id)"
-            " WHERE state IN ('sending', 'unknown', 'resending');"
-        )
 
 
 @pytest.fixture
@@ -94,36 +80,3 @@ def test_the_database_refuses_a_second_spelling_of_what_is_held(path: Path):
     other.plan = [replace(planned, interaction_id=UUID.upper()) for planned in other.plan]
     with pytest.raises(StorageError, match=r"transfers\.interaction"):
         other.go("b", INTENT)
-
-
-@pytest.mark.parametrize("opens", [False, True])
-def test_a_journal_of_an_earlier_version_moves_nobody_again(path: Path, opens: bool):  # noqa: FBT001
-    store = opened(path)
-    begun(store, [row("k", UUID.upper(), HYPHENATED)]).go("k", INTENT, ACCEPTED)
-    store.close()
-    as_an_earlier_version_left_it(path)
-    if opens:
-        opened(path)
-    assert staged(path, row("k"), row("new", "new")) == [Action.UNCHANGED, Action.SEND]
-
-
-def test_what_an_earlier_version_adds_to_a_newer_journal_is_seen_too(path: Path):
-    store = opened(path)
-    begun(store, [row("k", UUID.upper())]).go("k", INTENT, ACCEPTED)
-    store.close()
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("UPDATE transfers SET interaction = NULL")
-    assert staged(path, row("k")) == [Action.UNCHANGED]
-
-
-def test_what_an_earlier_version_left_in_doubt_twice_stays_in_doubt(path: Path):
-    store = opened(path)
-    run = begun(store, [row("a"), row("b", UUID.upper())])
-    run.go("a", INTENT, LOST)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("DROP INDEX held")
-    run.go("b", INTENT, LOST)
-    store.close()
-    as_an_earlier_version_left_it(path)
-    opened(path)
-    assert staged(path, row("k")) == [Action.IN_DOUBT]

@@ -1,4 +1,4 @@
-"""`runner journal`: makes, checks and upgrades a journal in a database, and takes a file's over."""
+"""`runner journal`: makes and checks a journal in a database, and takes a file's over."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runner.cli.output import boundary
 from runner.core.exit_code import ExitCode
 from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import shell_line
-from runner.journals import check_journal, create_journal, upgrade_journal
+from runner.journals import check_journal, create_journal
 from runner.ports.journal_access import Durability
 
 _Url = Annotated[
@@ -46,14 +46,6 @@ def check(url: _Url) -> None:
         for each in found:
             console.out.write(f"{'holds' if each.holds else 'DOES NOT HOLD'}: {each.what}\n")
         raise SystemExit(ExitCode.OK if all(each.holds for each in found) else ExitCode.FAILURES)
-
-
-def upgrade(url: _Url) -> None:
-    """Add the tables that a journal of an older version lacks; its histories stay as they are."""
-    console = options.OutputOptions().console()
-    with boundary(console):
-        upgrade_journal(JournalLocation(url))
-        console.out.write("the journal has all tables of this version\n")
 
 
 def import_(

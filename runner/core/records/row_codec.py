@@ -64,14 +64,13 @@ class RowCodec(Generic[R]):
         table: str = "",
         *,
         instead: Mapping[str, str] = MappingProxyType({}),
-        lacking: Collection[str] = (),
     ) -> str:
         """Return what a query selects for `read`: a column for each field, of `table` (its alias).
 
-        `instead` has other expressions by field. `lacking` are columns that an old table has not.
+        `instead` has other expressions by field.
         """
         prefix = f"{table}." if table else ""
-        own = {name: "NULL" if name in lacking else f"{prefix}{name}" for name in self.fields}
+        own = {name: f"{prefix}{name}" for name in self.fields}
         # Media are a column of the table of ladders.
         found = own | {_MEDIA: _MEDIA} | dict(instead)
         return ", ".join(found[name] for name in self.fields)

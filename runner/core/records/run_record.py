@@ -15,11 +15,6 @@ from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import WORDS, Code, Earlier
 
-NOT_LISTED = "in doubt that this manifest does not list"
-"""Stands in a run's explanation where it left doubts of other batches.
-
-It is all that journals of earlier versions say of them (`RunRecord.from_json`)."""
-
 
 class AttemptRecord(NamedTuple):
     """One delivery of a transfer in this run. Times are seconds since the epoch."""
@@ -60,7 +55,7 @@ class TransferRecord(NamedTuple):
     wave: int | None  # from 1; None: not sent, or no waves
     outcome: Outcome
     reason: str | None
-    reason_code: str | None  # None: an older journal, or none
+    reason_code: str | None  # None: there is none
     message_id: str | None
     media_requested: Mapping[str, Any]
     media_negotiated: Mapping[str, Any] | None
@@ -225,15 +220,10 @@ class RunRecord:
             record = replace(record, notifications=NotificationRecord(**told, failures=failures))
         if record.windows is not None:
             record = replace(record, windows=RunWindows.from_json(kept["windows"]))
-        if "others_in_doubt" not in kept and NOT_LISTED in (record.explanation or ""):
-            return replace(record, others_in_doubt=1)  # of an earlier version: at least one
         return record
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form that journals keep.
-
-        Fields that came later are left out where they say nothing: earlier versions refuse them.
-        """
+        """Return the form that journals keep, without optional fields that say nothing."""
         kept = asdict(self)
         if not self.others_in_doubt:
             del kept["others_in_doubt"]
@@ -415,7 +405,7 @@ class ReportSource:
     remarks: Sequence[str] = ()  # a plan's explanation, a line each
     audit: Callable[[], Iterator[AuditEntry]] | None = None  # None: a dry run
     audit_previous: str = "0" * 64  # the hash before the first entry
-    manifest: ManifestExcerpt | None = None  # None: the journal was written before it was kept
+    manifest: ManifestExcerpt | None = None  # None: it was not kept
     # All transfers once more, for what many of them have in common; None: only one by one.
     groups: Callable[[], Iterator[TransferGroup]] | None = None
     # Transfers with how many share their route, media, outcome and cause; None: to be counted.

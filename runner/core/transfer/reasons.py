@@ -141,7 +141,7 @@ class Cause(NamedTuple):
 
 
 def cause_of(code: str | None, words: str | None) -> Cause:
-    """Return the cause of a reason; without a code (older journals) it is the words."""
+    """Return the cause of a reason; without a known code it is the words."""
     return Cause(code, None) if code in WORDS else Cause(code, words)
 
 

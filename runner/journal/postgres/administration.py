@@ -50,18 +50,6 @@ def create(location: JournalLocation, durability: Durability) -> None:
             keep_server(connection, NO_LANE, server_of(connection))
 
 
-def upgrade(location: JournalLocation) -> None:
-    """Add the tables that a journal of an older version lacks; what it holds stays as it is.
-
-    Raises `UsageError` if the database has no journal, `StorageError`.
-    """
-    url = JournalUrl.parse(location.text)
-    with closing(connect(url)) as connection, translated(url):
-        check_made(connection, url)
-        with connection.transaction():
-            connection.execute((FLEET + CONTROL).encode(), prepare=False)
-
-
 def check(location: JournalLocation) -> Sequence[ServerCheck]:
     """Return what a journal relies on, each with whether it holds.
 

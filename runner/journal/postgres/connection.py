@@ -194,14 +194,15 @@ def ask(
 
 
 def is_made(connection: Connection) -> bool:
-    """Return whether the database has a journal's tables. Raises `StorageError` for newer ones."""
+    """Return whether the database has a journal's tables. Raises `StorageError` for those of another format."""
     if not ask(connection, _SERVER)[0][3]:
         return False
     ((text,),) = ask(connection, "SELECT value FROM runner.journal WHERE name = 'format'")
     if text != str(FORMAT):
         raise Unfit(
             f"the journal's tables are of format {text}, this program writes {FORMAT};"
-            " use the version of the program that made them"
+            " use the version of the program that made them to finish its batches, and only then a"
+            " new database, which does not know whom this one moved"
         )
     return True
 

@@ -13,7 +13,7 @@ from runner.core.errors import NotRunning
 from runner.core.next_steps import control, shell_line
 from runner.journal.control.wire import Malformed, read_answer, request_line
 from runner.journal.postgres.connection import Connection, JournalUrl, ask, connect, translated
-from runner.journal.postgres.control_schema import BUSY, IS_MADE
+from runner.journal.postgres.control_schema import BUSY
 from runner.ports.control import ControlAnswer, ControlRequest
 from runner.ports.journal_access import Holder
 
@@ -60,7 +60,6 @@ class TableClient:
         Raises `NotRunning`, which says whether it may be in force, and `StorageError`.
         """
         with closing(connect(self._url)) as connection, translated(self._url):
-            self._check_made(connection)
             line = request_line(request).decode().strip()
             values = {"lane": self._lane, "epoch": int(self._holder.control or 0), "request": line}
             return self._answer_to(connection, {"no": self._given(connection, values)})
@@ -82,13 +81,6 @@ class TableClient:
             f"{self._holder} has other commands of this database role to take first; nothing was"
             " changed. Give it again, or by a role of your own"
         )
-
-    def _check_made(self, connection: Connection) -> None:
-        if not ask(connection, IS_MADE)[0][0]:
-            raise NotRunning(
-                f"the journal {self._url} is older than commands, so that its runs take none; add"
-                f" their table with: runner journal upgrade {self._url.database}"
-            )
 
     def _answer_to(self, connection: Connection, command: Mapping[str, Any]) -> ControlAnswer:
         is_withdrawn = False

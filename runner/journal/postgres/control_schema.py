@@ -12,7 +12,7 @@ BUSY = "RN003"
 """The SQLSTATE of what is beyond a role's share."""
 
 CONTROL = f"""
-CREATE TABLE IF NOT EXISTS runner.commands(
+CREATE TABLE runner.commands(
   no bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   lane int NOT NULL,
   epoch bigint NOT NULL,               -- of the run that is meant: no other one takes it
@@ -24,13 +24,13 @@ CREATE TABLE IF NOT EXISTS runner.commands(
   taken_at timestamptz,                -- by the run, before it acts
   answer text                          -- JSON: journal.control.wire
 );
-CREATE INDEX IF NOT EXISTS commands_open ON runner.commands(lane, epoch, asked_by, no)
+CREATE INDEX commands_open ON runner.commands(lane, epoch, asked_by, no)
   WHERE taken_at IS NULL AND withdrawn_at IS NULL;
-CREATE INDEX IF NOT EXISTS commands_taken ON runner.commands(lane, epoch, asked_by, taken_at)
+CREATE INDEX commands_taken ON runner.commands(lane, epoch, asked_by, taken_at)
   WHERE taken_at IS NOT NULL;
 
 -- Who asks, and when, is the database's word, whatever a statement says and whatever role it took on.
-CREATE OR REPLACE FUNCTION runner.asked_v1() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION runner.asked_v1() RETURNS trigger LANGUAGE plpgsql
   SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -53,12 +53,12 @@ BEGIN
   END IF;
   RETURN NEW;
 END $$;
-CREATE OR REPLACE TRIGGER asked BEFORE INSERT ON runner.commands
+CREATE TRIGGER asked BEFORE INSERT ON runner.commands
   FOR EACH ROW EXECUTE FUNCTION runner.asked_v1();
 
 -- Withdraws a command that no run has taken, for who gave it. A function, because a right to update
 -- rows is also one to lock them, and the run passes over what is locked.
-CREATE OR REPLACE FUNCTION runner.withdraw_v1(p_no bigint) RETURNS boolean LANGUAGE plpgsql
+CREATE FUNCTION runner.withdraw_v1(p_no bigint) RETURNS boolean LANGUAGE plpgsql
   SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -67,6 +67,4 @@ BEGIN
   RETURN FOUND;
 END $$;
 """  # noqa: S608 - of constants
-"""Makes the table where it is missing: a journal that is older than it is gets it."""
-
-IS_MADE = "SELECT to_regclass('runner.commands') IS NOT NULL"
+"""Makes the table."""

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 from runner.core.errors import StorageError
 from runner.journal.control.wire import LONGEST_LINE, Malformed, answer_line, read_request
 from runner.journal.postgres.connection import Connection, JournalUrl, ask, connect, translated
-from runner.journal.postgres.control_schema import IS_MADE, LAPSES_S
+from runner.journal.postgres.control_schema import LAPSES_S
 from runner.ports.control import ControlAnswer, Handler, Requester
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class TableControl:
     async def serve(self, handle: Handler) -> None:
         """Hand every command to `handle` until cancelled.
 
-        Raises `StorageError` if the database has no commands, or this role may not take them. While it
+        Raises `StorageError` if this role may not take them. While it
         does not answer later on, there are none: whether the run goes on is its lease's matter.
         """
         try:
@@ -74,11 +74,6 @@ class TableControl:
 
     def _begin(self) -> None:
         with translated(self._url):
-            if not ask(self._connected(), IS_MADE)[0][0]:
-                raise StorageError(
-                    f"the journal {self._url} is older than commands; add their table with:"
-                    f" runner journal upgrade {self._url.database}"
-                )
             ask(self._connected(), _FORGET, self._at)
             ask(self._connected(), _TAKE, self._at | {"epoch": -1})  # only whether it may
 

@@ -51,7 +51,6 @@ BEAT_S = 2.0
 MOST_SHOWN = 50
 """Submissions that are over and are still shown."""
 
-_MADE = "SELECT to_regclass('runner.orders') IS NOT NULL"
 _ADD = (
     "INSERT INTO runner.submissions(environment, batch, manifest, options, submitted_from, not_before)"
     " VALUES (%(environment)s, %(batch)s, %(manifest)s, %(options)s, %(by)s,"
@@ -207,11 +206,6 @@ class PostgresFleet:
             self._open = connect(self._url, lock_s=LOCK_S)
             with translated(self._url):
                 check_made(self._open, self._url)
-                if not ask(self._open, _MADE)[0][0]:
-                    raise UsageError(
-                        f"the journal {self._url} is older than submissions; add their tables with:"
-                        f" runner journal upgrade {self._url}"
-                    )
         return self._open
 
     def _ask(self, query: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:

@@ -11,7 +11,7 @@ MOST_OPEN = 1000
 """Submissions that a role may have open: a loop gone wrong fills no worker's memory, and no lane."""
 
 FLEET = f"""
-CREATE TABLE IF NOT EXISTS runner.submissions(
+CREATE TABLE runner.submissions(
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   environment text NOT NULL,           -- a name: what it stands for is the worker's own
   batch text NOT NULL,
@@ -36,10 +36,10 @@ CREATE TABLE IF NOT EXISTS runner.submissions(
   explanation text,
   ended_at timestamptz
 );
-CREATE INDEX IF NOT EXISTS submissions_open ON runner.submissions(id)
+CREATE INDEX submissions_open ON runner.submissions(id)
   WHERE state IN ('waiting', 'running');
 
-CREATE TABLE IF NOT EXISTS runner.submission_files(
+CREATE TABLE runner.submission_files(
   submission bigint NOT NULL REFERENCES runner.submissions(id),
   name text NOT NULL,                  -- relative to the manifest's folder
   part int NOT NULL DEFAULT 0,         -- a file is its parts in their order
@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS runner.submission_files(
   PRIMARY KEY(submission, name, part)
 );
 
-CREATE TABLE IF NOT EXISTS runner.workers(
+CREATE TABLE runner.workers(
   name text PRIMARY KEY,
   process text NOT NULL,
   environments text NOT NULL,          -- JSON: names
@@ -59,7 +59,7 @@ CREATE TABLE IF NOT EXISTS runner.workers(
 
 -- Added, and never changed: a right to update a row is one to lock it, and workers write the rows of
 -- submissions and workers.
-CREATE TABLE IF NOT EXISTS runner.orders(
+CREATE TABLE runner.orders(
   no bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   submission bigint,                   -- to end it: read before planning, and while a run goes on
   worker text,                         -- to drain it, until it starts again
@@ -67,11 +67,11 @@ CREATE TABLE IF NOT EXISTS runner.orders(
   given_at timestamptz NOT NULL,
   CHECK (num_nonnulls(submission, worker) = 1)
 );
-CREATE INDEX IF NOT EXISTS orders_of_submission ON runner.orders(submission, no);
-CREATE INDEX IF NOT EXISTS orders_of_worker ON runner.orders(worker, no);
+CREATE INDEX orders_of_submission ON runner.orders(submission, no);
+CREATE INDEX orders_of_worker ON runner.orders(worker, no);
 
 -- Who submits, and when, is the database's word, whatever a statement says and whatever role it took on.
-CREATE OR REPLACE FUNCTION runner.submitted_v1() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION runner.submitted_v1() RETURNS trigger LANGUAGE plpgsql
   SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -85,12 +85,12 @@ BEGIN
   END IF;
   RETURN NEW;
 END $$;
-CREATE OR REPLACE TRIGGER submitted BEFORE INSERT ON runner.submissions
+CREATE TRIGGER submitted BEFORE INSERT ON runner.submissions
   FOR EACH ROW EXECUTE FUNCTION runner.submitted_v1();
 
 -- A submission and its files are one transaction of who submits: no worker sees a part of them, and
 -- nobody adds to them later.
-CREATE OR REPLACE FUNCTION runner.file_added_v1() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION runner.file_added_v1() RETURNS trigger LANGUAGE plpgsql
   SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -102,11 +102,11 @@ BEGIN
   END IF;
   RETURN NEW;
 END $$;
-CREATE OR REPLACE TRIGGER file_added BEFORE INSERT ON runner.submission_files
+CREATE TRIGGER file_added BEFORE INSERT ON runner.submission_files
   FOR EACH ROW EXECUTE FUNCTION runner.file_added_v1();
 
 -- Who gives an order, and when, likewise. The first one stands: there is no need of another.
-CREATE OR REPLACE FUNCTION runner.ordered_v1() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION runner.ordered_v1() RETURNS trigger LANGUAGE plpgsql
   SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -123,14 +123,14 @@ BEGIN
   END IF;
   RETURN NEW;
 END $$;
-CREATE OR REPLACE TRIGGER ordered BEFORE INSERT ON runner.orders
+CREATE TRIGGER ordered BEFORE INSERT ON runner.orders
   FOR EACH ROW EXECUTE FUNCTION runner.ordered_v1();
 
 -- What `status --fleet` shows of the audit chains: each lane's last takeover, and nothing else of them.
-CREATE OR REPLACE VIEW runner.takeovers AS
+CREATE VIEW runner.takeovers AS
   SELECT l.lane, e.body FROM runner.lanes l CROSS JOIN LATERAL (
     SELECT body FROM runner.events
      WHERE run = 0 AND lane = l.lane AND strpos(body, '"event":"lane taken"') > 0
      ORDER BY seq DESC LIMIT 1) e;
 """  # noqa: S608 - of constants
-"""Makes the tables where they are missing: a journal that is older than they are gets them."""
+"""Makes the tables."""

@@ -3,13 +3,12 @@
 The tables are those of the SQLite journal; every key and index has the lane, which is one gateway
 and account. It leads the primary keys and ends all other indexes: while tables are small or new, the
 database takes whichever index begins with the lane for as good as any other, and reads the whole lane
-for each transfer. Changes are additive, and a function that changes gets a new version: programs
-of two versions write one journal while a fleet is upgraded.
+for each transfer. A change here is a new `FORMAT`: a journal of another is refused.
 """
 
 from __future__ import annotations
 
-FORMAT = 2
+FORMAT = 3
 
 FENCED = "RN001"
 """The SQLSTATE of a transaction whose lane has another owner, or another head, by now."""

@@ -11,17 +11,11 @@ from typing import Any, Self
 from runner.core.errors import StorageError, UsageError
 from runner.core.records.audit_chain import GENESIS
 from runner.journal.export import META, TABLES
-from runner.journal.sql_lists import IN_HELD
 from runner.journal.sqlite.access import SqliteLock
-from runner.journal.sqlite.connection import connect, has_table, reading
+from runner.journal.sqlite.connection import connect, reading
 from runner.journal.sqlite.format_check import MOVED, destination_of
 from runner.journal.sqlite.schema import FORMAT
 
-_LEFT_OUT = "EXISTS (SELECT 1 FROM left_out x WHERE x.run = rows.run AND x.n = rows.n)"
-_HELD_TWICE = (
-    f"SELECT interaction FROM transfers WHERE state {IN_HELD}"  # noqa: S608 - of constants
-    " GROUP BY interaction HAVING count(*) > 1 LIMIT 1"
-)
 _KEYS = {"manifests": "sha256", "ladders": "id", "runs": "no", "rows": "run, n", "outbox": "no"}
 _SET_FORMAT = "UPDATE meta SET value = ? WHERE name = 'format'"
 
@@ -51,7 +45,6 @@ class SqliteExport:
             if self.destination is None:
                 self._lock.open_store(environment=environment, origin=origin).close()
             self._connection = connect(self._path)
-            self._check()
         except BaseException:
             self._lock.release()
             raise
@@ -85,22 +78,11 @@ class SqliteExport:
     def rows(self, table: str) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of one of `TABLES`."""
         columns = ", ".join(TABLES[table])
-        if table == "rows":
-            is_kept = has_table(self._connection, "left_out")
-            columns = columns.replace("left_out", _LEFT_OUT if is_kept else "0")
         order = _KEYS.get(table, "1, 2")
         with reading(self._path):
             yield from self._connection.execute(
                 f"SELECT {columns} FROM {table} ORDER BY {order}"  # noqa: S608 - of constants
             )
-
-    def _check(self) -> None:
-        with reading(self._path):
-            if (twice := self._connection.execute(_HELD_TWICE).fetchone()) is not None:
-                raise StorageError(
-                    f"the journal {self._path} has the interaction {twice[0]} in doubt twice, which"
-                    " a database refuses; settle these doubts first"
-                )
 
     def _set_format(self, value: str) -> None:
         with _writing(self._path) as connection:

@@ -41,7 +41,8 @@ def refuse_other_format(meta: Mapping[str, str], path: Path) -> None:
     if meta.get("format") != str(FORMAT):
         raise StorageError(
             f"the journal {path} is of format {meta.get('format')}, this program writes {FORMAT};"
-            " use the version of the program that wrote it"
+            " use the version of the program that wrote it to finish its batches, and only then a new"
+            " journal (--journal), which does not know whom this one moved"
         )
 
 

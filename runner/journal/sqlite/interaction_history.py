@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from runner.core.errors import StorageError
-from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.plan_decision import Claim
 from runner.core.transfer.states import State
-from runner.journal.sqlite.connection import DAMAGE, connect, damage, has_column
+from runner.journal.sqlite.connection import DAMAGE, connect, damage
 
 T = TypeVar("T")
 
@@ -22,21 +21,11 @@ PAGE = 1000
 
 # A damaged row of a run costs only the run's name, not the history of its interactions.
 _CLAIMS = (
-    "SELECT {interaction}, t.id, t.lineage, coalesce(runs.id, '?'), coalesce(runs.batch, '?'),"
-    " t.key, t.destination_uri, t.state, {code}"
-    " FROM {transfers} LEFT JOIN runs ON runs.no = t.run WHERE {interaction} IN ({page})"
+    "SELECT t.interaction, t.id, t.lineage, coalesce(runs.id, '?'), coalesce(runs.batch, '?'),"  # noqa: S608 - of constants
+    " t.key, t.destination_uri, t.state, t.reason_code"
+    " FROM transfers t LEFT JOIN runs ON runs.no = t.run"
+    f" WHERE t.interaction IN ({','.join('?' * PAGE)})"
 )
-_PAGE = ",".join("?" * PAGE)
-_BY_INDEX = {"interaction": "t.interaction", "transfers": "transfers t"}
-_BY_SPELLING = {
-    "interaction": "s.interaction",
-    "transfers": "temp.spellings s JOIN transfers t ON t.id = s.transfer",
-}
-_SPELLINGS = """
-CREATE TEMP TABLE spellings AS
-  SELECT canonical_interaction(interaction_id) AS interaction, id AS transfer FROM transfers;
-CREATE INDEX temp.by_interaction ON spellings(interaction);
-"""
 
 
 def claims_of(path: Path, wanted: Iterable[tuple[T, str]]) -> Iterator[tuple[T, Sequence[Claim]]]:
@@ -49,11 +38,11 @@ def claims_of(path: Path, wanted: Iterable[tuple[T, str]]) -> Iterator[tuple[T, 
             connection.execute("BEGIN")  # one snapshot for all pages
             if connection.execute("SELECT 1 FROM transfers LIMIT 1").fetchone() is None:
                 return
-            query, reverts = _query(connection), _reverts(connection)
+            reverts = _reverts(connection)
             pairs = iter(wanted)
             while page := list(islice(pairs, PAGE)):
                 asked = [interaction for _, interaction in page]
-                found = _page(connection, query, reverts, asked)
+                found = _page(connection, reverts, asked)
                 for mark, interaction in page:
                     if interaction in found:
                         yield mark, found[interaction]
@@ -62,32 +51,6 @@ def claims_of(path: Path, wanted: Iterable[tuple[T, str]]) -> Iterator[tuple[T, 
             f"the history in the journal {path} cannot be read ({damage(error)});"
             " it may be damaged. Restore it from a copy, or name another with --journal"
         ) from error
-
-
-def _query(connection: sqlite3.Connection) -> str:
-    """Return the query of a page.
-
-    A journal that an earlier version wrote lacks the canonical form of interactions until a run
-    opens it to write: a temporary table then holds it.
-    """
-    code = "t.reason_code" if has_column(connection, "transfers", "reason_code") else "NULL"
-    found_by = _BY_INDEX
-    if not _is_indexed(connection):
-        connection.create_function(
-            "canonical_interaction", 1, canonical_interaction, deterministic=True
-        )
-        connection.executescript(_SPELLINGS)
-        connection.execute("BEGIN")  # `executescript` has committed
-        found_by = _BY_SPELLING
-    return _CLAIMS.format(code=code, page=_PAGE, **found_by)
-
-
-def _is_indexed(connection: sqlite3.Connection) -> bool:
-    """Return whether every transfer has its interaction's canonical form."""
-    if not has_column(connection, "transfers", "interaction"):
-        return False
-    lacking = connection.execute("SELECT 1 FROM transfers WHERE interaction IS NULL LIMIT 1")
-    return lacking.fetchone() is None
 
 
 def _reverts(connection: sqlite3.Connection) -> Mapping[str, str]:
@@ -101,13 +64,12 @@ def _reverts(connection: sqlite3.Connection) -> Mapping[str, str]:
 
 def _page(
     connection: sqlite3.Connection,
-    query: str,
     reverts: Mapping[str, str],
     interactions: Sequence[str],
 ) -> dict[str, list[Claim]]:
     padding = [None] * (PAGE - len(interactions))
     found: dict[str, list[Claim]] = {}
-    for interaction, *row in connection.execute(query, [*interactions, *padding]):
+    for interaction, *row in connection.execute(_CLAIMS, [*interactions, *padding]):
         found.setdefault(interaction, []).append(_claim(row, reverts))
     for history in found.values():
         if len(history) > 1:

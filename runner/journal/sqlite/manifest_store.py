@@ -8,16 +8,6 @@ import sqlite3
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.records.audit_chain import canonical
 
-MANIFESTS = """
-CREATE TABLE IF NOT EXISTS manifests(
-  sha256 TEXT PRIMARY KEY,
-  excerpt TEXT NOT NULL                -- JSON: core.manifest.source_excerpt.ManifestExcerpt
-) WITHOUT ROWID;
-"""
-"""Made in an older journal when a run begins there: programs that do not know it pass over it."""
-
-_IS_THERE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'manifests'"
-
 
 def keep_manifest(
     connection: sqlite3.Connection, sha256: str, excerpt: ManifestExcerpt | None
@@ -25,15 +15,12 @@ def keep_manifest(
     """Keep an excerpt, if there is one, under the manifest's hash; the last one stays."""
     if excerpt is None:
         return
-    connection.execute(MANIFESTS)
     text = canonical({"lines": excerpt.lines, "total": excerpt.total})
     connection.execute("INSERT OR REPLACE INTO manifests VALUES (?, ?)", (sha256, text))
 
 
 def read_manifest(connection: sqlite3.Connection, sha256: str) -> ManifestExcerpt | None:
-    """Return what was kept; None: the run's journal was written before anything was."""
-    if not connection.execute(_IS_THERE).fetchone():
-        return None
+    """Return what was kept; None: nothing was."""
     found = connection.execute("SELECT excerpt FROM manifests WHERE sha256 = ?", [sha256])
     row = found.fetchone()
     if row is None:

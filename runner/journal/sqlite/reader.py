@@ -36,7 +36,7 @@ from runner.journal.history_answers import (
     stored_run,
 )
 from runner.journal.sql_lists import IN_HELD, IN_SENDS
-from runner.journal.sqlite.connection import connect, has_table, lacking_columns, reading
+from runner.journal.sqlite.connection import connect, reading
 from runner.journal.sqlite.format_check import read_waived, refuse_imported, refuse_other_format
 from runner.journal.sqlite.interaction_history import claims_of
 from runner.journal.sqlite.manifest_store import read_manifest
@@ -119,9 +119,21 @@ _PENDING = (
     " AND (failed_as IS NOT NULL) = ?4 AND (?5 IS NULL OR destination_uri = ?5)"
     " ORDER BY n LIMIT ?3"
 )
+_OF_DOUBTS = {
+    # What this run's row says, where it lists the doubt, else its own run's.
+    **{name: f"coalesce(r.{name}, o.{name})" for name in PLANNED_ROW.fields},
+    "n": "coalesce(r.n, -1)",
+    "key": "coalesce(r.key, t.key)",
+    "interaction_id": "t.interaction_id",
+    "destination_uri": "t.destination_uri",
+    "media": "coalesce(l.media, ol.media)",
+    "lineage": "t.lineage",
+    "failed_as": "NULL",
+    "was_elsewhere": "o.action = 'changed'",
+}
 _DOUBTS = (
-    "SELECT {row}, t.id, t.lineage, t.version, t.state,"
-    " (SELECT max(n) FROM deliveries WHERE transfer = t.id), e.body, {left_out},"
+    f"SELECT {PLANNED_ROW.expressions(instead=_OF_DOUBTS)}, t.id, t.lineage, t.version, t.state,"  # noqa: S608 - of constants
+    " (SELECT max(n) FROM deliveries WHERE transfer = t.id), e.body, r.left_out,"
     " EXISTS (SELECT 1 FROM outbox WHERE transfer = t.id AND outcome = 'in_doubt'),"
     " runs.id, runs.batch FROM transfers t JOIN runs ON runs.no = t.run"
     " JOIN deliveries d ON d.transfer = t.id AND d.n ="
@@ -134,23 +146,12 @@ _DOUBTS = (
     " LEFT JOIN ladders l ON l.id = r.ladder"
     " WHERE t.state = 'unknown' ORDER BY t.id"
 )
-_OF_DOUBTS = {
-    "n": "coalesce(r.n, -1)",
-    "key": "coalesce(r.key, t.key)",
-    "interaction_id": "t.interaction_id",
-    "destination_uri": "t.destination_uri",
-    "media": "coalesce(l.media, ol.media)",
-    "lineage": "t.lineage",
-    "failed_as": "NULL",
-    "was_elsewhere": "o.action = 'changed'",
-}
 _BY_MESSAGE = (
     "SELECT {row}, t.id, t.lineage, t.version, t.state, t.reason_code, d.n, runs.id, runs.batch"
     " FROM deliveries d JOIN transfers t ON t.id = d.transfer JOIN runs ON runs.no = t.run"
     " JOIN rows r ON r.run = t.run AND r.n = t.n JOIN ladders l ON l.id = r.ladder"
-    " WHERE d.message_id = ? AND d.event != 'accepted'"  # as `schema.MESSAGES` has them
+    " WHERE d.message_id = ? AND d.event != 'accepted'"  # as `deliveries_unaccepted` has them
 )
-_LEFT_OUT = "EXISTS (SELECT 1 FROM left_out x WHERE x.run = ?1 AND x.n = r.n)"
 _DOUBTS_ELSEWHERE = (
     "SELECT runs.id, t.key, t.interaction_id FROM transfers t JOIN runs ON runs.no = t.run"  # noqa: S608 - of constants
     f" WHERE t.state {IN_HELD} AND t.run != ?1"
@@ -166,11 +167,6 @@ class Reader:
         self.path = path
         with reading(path):
             self._connection = connect(path)
-            try:  # a journal that is only read may have been made before some columns
-                self._lacking = lacking_columns(self._connection, "rows", PLANNED_ROW.columns)
-            except BaseException:
-                self._connection.close()
-                raise
         self._one_at_a_time = threading.Lock()
 
     def close(self) -> None:
@@ -400,11 +396,7 @@ class Reader:
     def doubts(self, run: int) -> list[Doubt]:
         """Return every transfer in doubt, with this run's row where it lists and selects it."""
         with self._one_at_a_time, reading(self.path):
-            query = _DOUBTS.format(
-                row=PLANNED_ROW.expressions(instead=self._of_doubts()),
-                left_out=_LEFT_OUT if has_table(self._connection, "left_out") else "0",
-            )
-            rows = self._connection.execute(query, [run]).fetchall()
+            rows = self._connection.execute(_DOUBTS, [run]).fetchall()
         with reading(self.path):
             return [self._doubt(row) for row in rows]
 
@@ -431,15 +423,7 @@ class Reader:
         """Return what a query selects for `PLANNED_ROW.read`."""
         action = f"{table}.action" if table else "action"
         instead = {"was_elsewhere": f"{action} = 'changed'"} | instead
-        return PLANNED_ROW.expressions(table, instead=instead, lacking=self._lacking)
-
-    def _of_doubts(self) -> Mapping[str, str]:
-        """Return what a doubt's row consists of: this run's where it lists it, else its own run's."""
-        either = {
-            name: "NULL" if name in self._lacking else f"coalesce(r.{name}, o.{name})"
-            for name in PLANNED_ROW.fields
-        }
-        return either | _OF_DOUBTS
+        return PLANNED_ROW.expressions(table, instead=instead)
 
     def claims(self, wanted: Iterable[tuple[T, str]]) -> Iterator[tuple[T, Sequence[Claim]]]:
         """Yield the transfers of each interaction that has any, oldest first."""

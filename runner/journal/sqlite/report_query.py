@@ -39,15 +39,15 @@ from runner.core.transfer.states import NOT_BEGUN, OUTCOMES
 from runner.journal.decision_events import Decided, read_decisions
 from runner.journal.given_up import BODY, given_up
 from runner.journal.sql_lists import IN_HELD
-from runner.journal.sqlite.connection import connect, has_column, reading
+from runner.journal.sqlite.connection import connect, reading
 
 _TRANSFERS = (
-    "SELECT r.n, :failed_as, r.key, r.source, r.interaction_id, r.destination_uri, l.media,"
+    "SELECT r.n, r.failed_as, r.key, r.source, r.interaction_id, r.destination_uri, l.media,"
     " r.action, r.reason, t.id, t.state, t.reason,"
     " (SELECT t.message_id WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.transfer = t.id"
     " AND d.message_id = t.message_id AND d.event = 'withdrawn')),"
     " t.latency_ms, t.media,"
-    " :code_t, :code_c,"
+    " t.reason_code, c.reason_code,"
     " (SELECT runs.id FROM runs WHERE runs.no = c.run),"
     " (SELECT runs.batch FROM runs WHERE runs.no = c.run), c.key,"
     " c.state, c.reason, c.destination_uri, c.message_id, c.latency_ms, c.media"
@@ -80,8 +80,8 @@ _OF_RUN = (
 _PLANNED_ALIKE = (
     "SELECT min(r.n), NULL, '', '', '', r.destination_uri, min(l.media),"
     " r.action, NULL, max(t.id), t.state, NULL, NULL, NULL, NULL, NULL, NULL, '', '', '',"
-    " c.state, NULL, c.destination_uri, NULL, NULL, NULL, :failed_as, c.run > ?2, count(*)"
-    "{source} GROUP BY r.destination_uri, r.action, t.state, c.state, c.destination_uri, :failed_as,"
+    " c.state, NULL, c.destination_uri, NULL, NULL, NULL, (r.failed_as IS NOT NULL), c.run > ?2, count(*)"
+    "{source} GROUP BY r.destination_uri, r.action, t.state, c.state, c.destination_uri, (r.failed_as IS NOT NULL),"
     " c.run > ?2"
 )
 _OF_BATCH = "batch = (SELECT batch FROM runs WHERE no = ?1)"
@@ -95,7 +95,7 @@ _RUNS_SO_FAR = (
     f" AND (p.no = ?1 OR (p.no < ?1 AND {_PLANNED_RUN}))"
 )
 _MOVED_SO_FAR = (
-    "SELECT count(DISTINCT :interaction) FROM transfers t WHERE t.state = 'transferred'"  # noqa: S608 - of constants
+    "SELECT count(DISTINCT t.interaction) FROM transfers t WHERE t.state = 'transferred'"  # noqa: S608 - of constants
     f" AND t.run IN (SELECT no FROM runs WHERE {_OF_BATCH} AND no <= ?1)"
 )
 # Doubts of the batch, or that its plans named, which were settled between the two runs: by a person, or by
@@ -110,11 +110,9 @@ _SETTLED_BETWEEN = (
     f") s WHERE s.run IN (SELECT no FROM runs WHERE {_OF_BATCH})"
     " OR s.id IN (SELECT claim FROM rows WHERE run IN (?1, ?2) AND claim IS NOT NULL)"
 )
-# In the places of columns that older journals lack:
-_CORRELATION, _FAILED_AS = ":correlation", ":failed_as"
 _DELIVERIES = _OF_RUN.format(
     columns="x.message_id, x.sent_at, x.media_index, x.settled_at, x.latency_ms, x.status,"
-    " x.reason, :correlation",
+    " x.reason, x.correlation_id",
     table="deliveries",
     where="AND x.event != 'withdrawn'",
     order="x.n",
@@ -165,17 +163,10 @@ def transfers(
     """
     with reading(path), closing(connect(path)) as connection:
         connection.execute("BEGIN")  # one snapshot for the three readers
-        has_correlation = has_column(connection, "deliveries", "correlation_id")
-        deliveries = _DELIVERIES.replace(
-            _CORRELATION, "x.correlation_id" if has_correlation else "NULL"
-        )
-        attempts = connection.execute(deliveries, [run])
+        attempts = connection.execute(_DELIVERIES, [run])
         callbacks = connection.execute(_CALLBACKS, [run])
-        coded = has_column(connection, "transfers", "reason_code")
-        known = has_column(connection, "rows", "failed_as")
-        wave = WaveCount(waves, _failed_before(connection, run) if known and waves else 0)
-        query = _with_codes(coded=coded).replace(_FAILED_AS, "r.failed_as" if known else "NULL")
-        rows = connection.execute(query, [run])
+        wave = WaveCount(waves, _failed_before(connection, run) if waves else 0)
+        rows = connection.execute(_TRANSFERS.format(source=_SOURCE), [run])
 
         def full() -> frozenset[str]:
             return given_up(body for (body,) in connection.execute(_GIVEN_UP, [run, BODY]))
@@ -209,22 +200,15 @@ def progress_of(path: Path, run: int) -> BatchProgress | None:
         if found is None:
             return None
         previous, run_id, started_at = found
-        known = has_column(connection, "rows", "failed_as")
         settled = connection.execute(_SETTLED_BETWEEN, [run, previous]).fetchone()
-        has_canonical = has_column(connection, "transfers", "interaction")
-        moved = _MOVED_SO_FAR.replace(
-            ":interaction",
-            "coalesce(t.interaction, t.interaction_id)" if has_canonical else "t.interaction_id",
-        )
         earlier = EarlierBatchRuns(
             run_id,
             started_at,
             connection.execute(_RUNS_SO_FAR, [run]).fetchone()[0],
-            connection.execute(moved, [run]).fetchone()[0],
+            connection.execute(_MOVED_SO_FAR, [run]).fetchone()[0],
             *map(int, settled),
         )
-        failed_as = "(r.failed_as IS NOT NULL)" if known else "0"
-        query = _PLANNED_ALIKE.format(source=_SOURCE).replace(_FAILED_AS, failed_as)
+        query = _PLANNED_ALIKE.format(source=_SOURCE)
         return batch_progress(earlier, outcome_counts(connection.execute(query, [run, previous])))
 
 
@@ -307,14 +291,6 @@ def _attempt_record(n: int, row: tuple[Any, ...]) -> AttemptRecord:
         n, message_id, float(sent_at), media_index, settled,
         latency_ms, status, reason, correlation,
     )  # fmt: skip
-
-
-def _with_codes(*, coded: bool) -> str:
-    """Return the query for transfers; older journals keep no codes."""
-    text = _TRANSFERS.format(source=_SOURCE)
-    for table in "tc":
-        text = text.replace(f":code_{table}", f"{table}.reason_code" if coded else "NULL")
-    return text
 
 
 def _transfer_record(

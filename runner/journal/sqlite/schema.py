@@ -1,35 +1,18 @@
-"""The journal's tables. A change here is a new `FORMAT`, and a step that brings old files to it."""
+"""The journal's tables. A change here is a new `FORMAT`: files of another are refused."""
 
 from __future__ import annotations
 
 from runner.journal.sql_lists import IN_HELD
 
-FORMAT = 2
+FORMAT = 3
 
-ADDED = (
-    ("deliveries", "correlation_id", "TEXT"),
-    ("transfers", "interaction", "TEXT"),
-    ("transfers", "reason_code", "TEXT"),
-    ("rows", "failed_as", "TEXT"),
-    ("rows", "found_at", "TEXT"),
-    ("rows", "expected_destination_uri", "TEXT"),
-)
-"""Columns that journals of this format may lack: they were made before them.
-
-Opening a journal to write adds them; a reader does without (`connection`).
-"""
-
-LEFT_OUT = """
-CREATE TABLE IF NOT EXISTS left_out(   -- a run's rows in doubt that `--only` left out
-  run INTEGER NOT NULL,
-  n INTEGER NOT NULL,
-  PRIMARY KEY(run, n)
-) WITHOUT ROWID;
-"""
-"""Made where a run has such rows: programs that do not know it pass over it."""
-
-JOURNAL = """
+JOURNAL = f"""
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE manifests(
+  sha256 TEXT PRIMARY KEY,
+  excerpt TEXT NOT NULL                -- JSON: core.manifest.source_excerpt.ManifestExcerpt
+) WITHOUT ROWID;
 
 CREATE TABLE ladders(
   id INTEGER PRIMARY KEY,
@@ -63,6 +46,7 @@ CREATE TABLE rows(                     -- the plan of a run; never changed
   failed_as TEXT,                      -- transfers.reason_code of its last failure; NULL: it never failed
   found_at TEXT,                       -- JSON: where a selection found it (core.transfer.lookup_verdict.FoundAt)
   expected_destination_uri TEXT,       -- it is moved from there alone; NULL: from anywhere
+  left_out INTEGER NOT NULL,           -- 1: in doubt, and `--only` left it out
   PRIMARY KEY(run, n)
 ) WITHOUT ROWID;
 
@@ -80,11 +64,14 @@ CREATE TABLE transfers(                -- one a row that a run took up
   message_id TEXT,                     -- of the last delivery
   latency_ms REAL,
   media TEXT,                          -- JSON: what was negotiated
-  interaction TEXT,                    -- interaction_id in its canonical spelling (core.transfer.canonical_form)
+  interaction TEXT NOT NULL,           -- interaction_id in its canonical spelling (core.transfer.canonical_form)
   reason_code TEXT,                    -- of the outcome: the gateway's status, or core.transfer.reasons
   UNIQUE(run, n)
 );
 CREATE INDEX transfers_of_lineage ON transfers(lineage) WHERE lineage != id;
+CREATE INDEX transfers_of_interaction ON transfers(interaction);
+-- The database itself refuses a second transfer of an interaction that is held.
+CREATE UNIQUE INDEX held ON transfers(interaction) WHERE state {IN_HELD};
 
 CREATE TABLE deliveries(
   transfer INTEGER NOT NULL,
@@ -102,6 +89,10 @@ CREATE TABLE deliveries(
   correlation_id TEXT,                 -- by which the gateway's owner finds it
   PRIMARY KEY(transfer, n)
 ) WITHOUT ROWID;
+-- By what a late reply finds its delivery. An accepted one has moved its interaction, which no later
+-- reply changes; in an index of all, ids that are random would have each commit write a page for each
+-- of its transfers.
+CREATE INDEX deliveries_unaccepted ON deliveries(message_id) WHERE event != 'accepted';
 
 CREATE TABLE outbox(
   no INTEGER PRIMARY KEY,
@@ -126,21 +117,3 @@ CREATE TABLE events(                   -- append-only: the audit chain
 );
 CREATE INDEX events_of_run ON events(run);
 """
-
-MESSAGES = (
-    "DROP INDEX IF EXISTS deliveries_by_message",  # of every delivery, in earlier journals
-    """CREATE INDEX IF NOT EXISTS deliveries_unaccepted ON deliveries(message_id)
-         WHERE event != 'accepted'""",
-)
-"""By what a late reply finds its delivery.
-
-An accepted delivery has moved its interaction, which no later reply changes. In an index of all
-deliveries, ids that are random would have each commit write a page for each of its transfers.
-"""
-
-CLAIMS = (
-    "CREATE INDEX IF NOT EXISTS transfers_of_interaction ON transfers(interaction)",
-    # The database itself refuses a second transfer of an interaction that is held.
-    f"CREATE UNIQUE INDEX IF NOT EXISTS held ON transfers(interaction) WHERE state {IN_HELD}",
-)
-"""By what an interaction's history is found, and what refuses a second transfer of it."""

@@ -2,8 +2,8 @@
 
 History is judged by the table of transfers: a bit that flips in it would move somebody again. Each
 run leaves a seal, the digest of that table at the end of the chain. While nothing was chained since,
-comparing digests is enough (measured: 2 s for a million transfers); after a run that died, and for
-journals of earlier versions, the whole chain is read (7 s for a million events).
+comparing digests is enough (measured: 2 s for a million transfers); after a run that died the whole
+chain is read (7 s for a million events).
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ _TransferEvent = tuple[int, str, str | None, str | None]
 def _transfer_events(connection: sqlite3.Connection, path: Path) -> Iterator[_TransferEvent]:
     """Yield (transfer, state, interaction, destination) of each event that changes a transfer.
 
-    Oldest first. Only intents name destinations; those of earlier versions do not.
+    Oldest first. Only intents name destinations.
     """
     head = GENESIS
     for seq, text, stored in connection.execute("SELECT seq, body, hash FROM events ORDER BY seq"):

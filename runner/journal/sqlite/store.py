@@ -26,15 +26,12 @@ from runner.journal.event_body import body_of
 from runner.journal.sql_lists import IN_UNDER_WAY
 from runner.journal.sqlite.connection import (
     DAMAGE,
-    add_columns,
     damage,
-    index_claims,
-    index_messages,
 )
 from runner.journal.sqlite.entry_rows import MOST_AT_ONCE, prepare, record, row_of
 from runner.journal.sqlite.format_check import WAIVED, claim, read_waived
-from runner.journal.sqlite.manifest_store import MANIFESTS, keep_manifest
-from runner.journal.sqlite.schema import FORMAT, JOURNAL, LEFT_OUT
+from runner.journal.sqlite.manifest_store import keep_manifest
+from runner.journal.sqlite.schema import FORMAT, JOURNAL
 from runner.journal.sqlite.state_check import check_states, store_digest
 from runner.journal.writer import JournalWriter
 from runner.ports import Entry, Note
@@ -49,7 +46,7 @@ _LOSE_DELIVERY = (
 )
 _DECIDED = ("action", "reason", "claim", "lineage", "failed_as")
 """What a plan keeps of a decision; what else it says, the history holds."""
-_ROW_COLUMNS = (*ROW.columns, "run", "n", *_DECIDED)
+_ROW_COLUMNS = (*ROW.columns, "run", "n", *_DECIDED, "left_out")
 _INSERT_ROW = (
     f"INSERT INTO rows({', '.join(_ROW_COLUMNS)})"  # noqa: S608 - of constants
     f" VALUES (?{', ?' * (len(_ROW_COLUMNS) - 1)})"
@@ -146,14 +143,10 @@ class Store:
 
         def write() -> None:
             ladders: dict[object, int] = {}
-            left_out: list[tuple[int, int]] = []  # doubts
             self._connection.executemany(
                 _INSERT_ROW,
-                (self._plan_row(row, decision, ladders, left_out) for row, decision in plan()),
+                (self._plan_row(row, decision, ladders) for row, decision in plan()),
             )
-            if left_out:
-                self._connection.execute(LEFT_OUT)
-                self._connection.executemany("INSERT INTO left_out VALUES (?, ?)", left_out)
 
         self._transaction(write)
 
@@ -242,11 +235,7 @@ class Store:
         return str(value)
 
     def _plan_row(
-        self,
-        row: PlannedRow,
-        decision: Decision,
-        ladders: dict[object, int],
-        left_out: list[tuple[int, int]],
+        self, row: PlannedRow, decision: Decision, ladders: dict[object, int]
     ) -> list[object]:
         ladder = ladders.get(row.media)
         if ladder is None:
@@ -254,10 +243,8 @@ class Store:
             self._connection.execute("INSERT OR IGNORE INTO ladders(media) VALUES (?)", text)
             found = self._connection.execute("SELECT id FROM ladders WHERE media = ?", text)
             ladder = ladders[row.media] = found.fetchone()[0]
-        if decision.left_out:
-            left_out.append((self.run_no, row.n))
         values = ROW.write(row, ladder)
-        values += (self.run_no, row.n, *_decided(decision))
+        values += (self.run_no, row.n, *_decided(decision), bool(decision.left_out))
         return values
 
     def _append(self, entries: Iterable[Entry | Note]) -> None:
@@ -296,9 +283,6 @@ def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
         with _translated(path):
             _configure(connection)
             claim(connection, path, origin)
-            add_columns(connection)
-            index_claims(connection)
-            index_messages(connection)
             prepare(connection)
     except StorageError:
         connection.close()
@@ -335,7 +319,7 @@ def _create(path: Path, *, environment: str, origin: str) -> None:
     }
     try:
         _sync_fully(connection)
-        connection.executescript("BEGIN;" + JOURNAL + MANIFESTS)
+        connection.executescript("BEGIN;" + JOURNAL)
         connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         connection.execute("COMMIT")
         connection.close()

@@ -80,11 +80,11 @@ def test_every_field_of_a_decision_is_kept():
     assert DECISION.read(DECISION.write(Decision(Action.SEND))) == Decision(Action.SEND)
 
 
-def test_a_query_may_take_a_field_from_elsewhere_and_does_without_what_an_old_table_lacks():
-    asked = ROW.expressions("r", instead={"source": "'x'"}, lacking={"found_at"})
+def test_a_query_may_take_a_field_from_elsewhere():
+    asked = ROW.expressions("r", instead={"source": "'x'"})
     assert (
         asked
-        == "r.key, r.interaction_id, r.destination_uri, media, r.callbacks, 'x', NULL, r.expected_destination_uri"
+        == "r.key, r.interaction_id, r.destination_uri, media, r.callbacks, 'x', r.found_at, r.expected_destination_uri"
     )
 
 

@@ -57,16 +57,10 @@ def test_a_record_is_read_as_it_was_written():
         assert RunRecord.from_json(kept) == replace(record, waves=kept["waves"])
 
 
-def test_what_says_nothing_is_left_out_since_earlier_versions_refuse_it():
+def test_what_says_nothing_is_left_out():
     later = {"others_in_doubt", "reverts", "description", "caveats"}
     later |= {"approvals", "notifications", "windows", "place_names"}
     assert not later & RUN.to_json().keys()
-
-
-def test_a_record_of_an_earlier_version_says_in_words_alone_that_others_are_in_doubt():
-    kept = OTHERS.to_json()
-    assert "others_in_doubt" not in kept
-    assert RunRecord.from_json(kept).others_in_doubt == 1
 
 
 def test_a_field_of_a_later_version_is_passed_over():

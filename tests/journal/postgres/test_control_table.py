@@ -11,7 +11,7 @@ from threading import Event
 
 import pytest
 
-from runner.core.errors import NotRunning, StorageError
+from runner.core.errors import NotRunning
 from runner.core.journal_location import JournalLocation
 from runner.journal.postgres.access import LaneLock, PostgresJournal
 from runner.journal.postgres.connection import JournalUrl
@@ -168,15 +168,6 @@ def test_rubbish_is_refused_and_the_next_command_is_taken(url: str):
     assert all(answer is not None and '"done":false' in answer for answer in refused)
     assert last is not None
     assert '"done":true' in last
-
-
-def test_a_journal_that_is_older_than_commands_says_what_to_do(url: str):
-    execute(url, "DROP TABLE runner.commands")
-    with owned(url) as lock:
-        with pytest.raises(NotRunning, match="runner journal upgrade"):
-            client_of(url, lambda _: None).ask(PAUSE)
-        with pytest.raises(StorageError, match="runner journal upgrade"):
-            asyncio.run(lock.open_control(None).serve(done))
 
 
 def test_a_stop_comes_first_and_then_each_role_in_turn(url: str):

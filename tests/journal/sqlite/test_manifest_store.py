@@ -40,21 +40,6 @@ def test_a_manifest_is_kept_once_however_often_it_is_applied(tmp_path: Path):
     connection.close()
 
 
-def test_a_journal_from_before_is_read_without_and_written_with_it(tmp_path: Path):
-    path = tmp_path / "demo.db"
-    store = opened(path)
-    store.begin_run("run-1", asdict(replace(RUN, id="run-1")), at=AT)
-    store.close()
-    connection = sqlite3.connect(path)
-    connection.execute("DROP TABLE manifests")
-    connection.close()
-    assert shown(path) is None
-    store = opened(path)
-    store.begin_run("run-2", asdict(replace(RUN, id="run-2")), at=AT, manifest=LINES)
-    store.close()
-    assert shown(path) == LINES
-
-
 def test_a_run_without_its_manifest_shows_none(tmp_path: Path):
     path = tmp_path / "demo.db"
     store = opened(path)

@@ -17,7 +17,7 @@ from runner.core.records.run_record import ReportSource, TransferRecord
 from runner.core.transfer.states import Event
 from runner.journal.sqlite.reader import Reader
 from runner.journal.sqlite.store import Store
-from runner.staging.rows import Selection, Staging
+from runner.staging.rows import Selection
 from tests.journal.builders import (
     AT,
     HERE,
@@ -74,21 +74,6 @@ def test_what_failed_before_is_sent_last_and_in_the_last_wave(store: Store):
     reader.close()
     assert (fresh, again) == (["k1", "k2", "k4"], [("k0", "destination_unreachable"), ("k3", "")])
     assert [t.wave for t in source(store).transfers()] == [3, 1, 2, 3, 2]
-
-
-def test_a_journal_that_keeps_no_codes_is_told_as_before(store: Store):
-    """It was made by an older program, and is read before anything writes to it."""
-    begun(store, manifest_rows(2)).go("k0", INTENT, Event.DENIED)
-    with closing(sqlite3.connect(store.path)) as connection:
-        connection.execute("ALTER TABLE rows DROP COLUMN failed_as")
-        connection.execute("ALTER TABLE transfers DROP COLUMN reason_code")
-    assert [t.outcome for t in source(store).transfers()] == ["rejected", "unattempted"]
-    with Staging() as staging:
-        for row in manifest_rows(2):
-            staging.add(row)
-        staging.plan(reader_of(store.path), Selection())
-        assert [v.failed_as for _, v in staging.planned()] == ["", None]
-        assert staging.failed_before() == 1
 
 
 def test_what_had_no_turn_is_told_why_the_run_ended(store: Store):
