@@ -43,6 +43,9 @@ _SERVER = (
     "SELECT pg_is_in_recovery(), current_setting('fsync'), current_setting('full_page_writes'),"
     " to_regclass('runner.journal') IS NOT NULL, current_setting('server_encoding')"
 )
+_SET_PATH = "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)"
+"""Finds functions and operators among the system's alone: others may make some in `public`."""
+
 _SET_LOCK = "SELECT set_config('lock_timeout', %(ms)s, false)"
 _IDENTITY = (
     "SELECT (SELECT system_identifier FROM pg_control_system()),"
@@ -138,6 +141,7 @@ def connect(url: JournalUrl, *, lock_s: float = LOCK_S) -> Connection:
         patience = {name: value for name, value in _PATIENCE.items() if name not in named}
         connection = _opened(url, make_conninfo(url.database, **patience, client_encoding="utf8"))
         try:
+            ask(connection, _SET_PATH)
             _check_server(connection, url)
             ask(connection, _SET_LOCK, {"ms": f"{lock_s * 1000:.0f}ms"})
         except BaseException:

@@ -17,6 +17,8 @@ from runner.app.status import fleet_holds
 from runner.core.errors import StorageError
 from runner.core.journal_location import JournalLocation
 from runner.core.transfer.states import Event
+from runner.journal.postgres.connection import JournalUrl, ask
+from runner.journal.postgres.connection import connect as journal_connection
 from runner.journals import check_journal, create_journal, fleet_at, fleet_worker_at, journal_at
 from runner.ports.fleet import NewSubmission, SubmissionState
 from runner.ports.journal_access import Durability, JournalAccess, Lane
@@ -327,3 +329,15 @@ def test_the_rows_of_a_role_that_set_another_are_of_who_logged_in(url: str):
         connection.execute(GIVEN.encode())
     shown = "SELECT asked_by FROM runner.commands ORDER BY no DESC LIMIT 1"
     assert execute(at(url, READER), shown) == [("noc",)]
+
+
+def test_nobody_lends_a_worker_an_operator_or_a_function(url: str):
+    """Who may make one in the schema `public`, as with servers before 15, must not act as a worker."""
+    execute(at(url, "postgres"), "GRANT CREATE ON SCHEMA public TO ann")
+    for statement in (
+        "CREATE FUNCTION public.lent(int, int) RETURNS int LANGUAGE sql AS 'SELECT -1'",
+        "CREATE OPERATOR public.^ (FUNCTION = public.lent, LEFTARG = int, RIGHTARG = int)",
+    ):
+        execute(at(url, SUBMITTER), statement)
+    with closing(journal_connection(JournalUrl.parse(at(url, WORKER)))) as connection:
+        assert ask(connection, "SELECT 2 ^ 3") == [(8.0,)]
