@@ -8,6 +8,7 @@ all batches.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -319,6 +320,8 @@ def _runs_in(folder: Path) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):  # a file: the report's check tells of it
         return []
     except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENAMETOOLONG}:  # no report was ever there, either
+            return []
         raise _unknown(folder, error, "make it readable") from error
 
 

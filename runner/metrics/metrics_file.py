@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 
 from runner.core.errors import UsageError
+from runner.core.file_kinds import other_kind
 from runner.metrics.run_metrics import MetricsOfRuns, RunMetrics
 from runner.ports import Progress
 
@@ -47,9 +49,9 @@ class MetricsFile:
         warn: Callable[..., object],
     ) -> None:
         """Check that the file can be written, and is no other file. Raises `UsageError`."""
-        if _is_of_something_else(path):
+        if (other := _other_than_metrics(path)) is not None:
             raise UsageError(
-                f"--metrics-file {path} exists and is not a file of metrics, and would be replaced;"
+                f"--metrics-file {path} exists and is {other}, and would be replaced;"
                 " give another name, such as runner.prom"
             )
         self._path = path
@@ -122,17 +124,19 @@ class MetricsFile:
             self._failed = True
 
 
-def _is_of_something_else(path: Path) -> bool:
-    """Return whether a path leads to what no run has written there: a journal, a manifest, a folder.
+def _other_than_metrics(path: Path) -> str | None:
+    """Return what a path leads to that no run has written there; None: nothing, or metrics.
 
     What cannot be read is for the check that it can be written.
     """
     try:
-        if not path.exists():
-            return False
-        return not path.is_file() or _beginning_of(path) not in {b"", BEGINNING}
-    except OSError:
-        return False
+        if (kind := other_kind(path.stat().st_mode)) is not None:
+            return kind
+        return None if _beginning_of(path) in {b"", BEGINNING} else "not a file of metrics"
+    except FileNotFoundError:
+        return "a link to nothing" if path.is_symlink() else None
+    except OSError as error:
+        return "a circular link" if error.errno == errno.ELOOP else None
 
 
 def _beginning_of(path: Path) -> bytes:

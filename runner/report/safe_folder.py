@@ -6,6 +6,7 @@ the report folder has no effect.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import pwd
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TextIO
 
 from runner.core.errors import StorageError
+from runner.core.file_kinds import other_kind
 
 LATEST = "latest"
 
@@ -219,10 +221,27 @@ def _temporary(name: str) -> str:
 
 
 def _unwritable(path: Path, error: OSError) -> StorageError:
-    why = (error.strerror or type(error).__name__).lower()
+    why, fix = (
+        (error.strerror or type(error).__name__).lower(),
+        "free space or fix the permissions there",
+    )
     if isinstance(error, FileExistsError | NotADirectoryError):
-        why = "it is, or is in, a file instead of a folder"
+        why, fix = _obstacle(path), "move that away"
+    elif error.errno == errno.ELOOP:
+        why, fix = "a circular link is in its path", "mend that"
     return StorageError(
-        f"cannot write {path}: {why}; free space or fix the permissions there, or choose another "
+        f"cannot write {path}: {why}; {fix}, or choose another "
         "folder with --report-dir; a run's report can then be rendered again from the journal"
     )
+
+
+def _obstacle(path: Path) -> str:
+    """Return what is in a path where a folder should be."""
+    for at in (path, *path.parents):
+        with suppress(OSError):
+            mode = at.lstat().st_mode
+            if stat.S_ISLNK(mode) and not at.exists():
+                return f"{at} is a link to {at.readlink()}, which is not there"
+            if not at.is_dir():
+                return f"{at} is {other_kind(at.stat().st_mode) or 'a file'}, not a folder"
+    return "something in its path is not a folder"

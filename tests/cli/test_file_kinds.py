@@ -84,3 +84,16 @@ def test_a_journal_that_is_no_file_is_told_as_what_it_is(harness: Harness, gatew
         ended = harness.run("apply", path, "--journal", make.__name__)
         assert ended.code == 74, ended
         assert f"{make.__name__} is {told.partition(',')[0]}; name a file" in ended.err
+
+
+def test_a_report_folder_that_is_none_is_told_as_what_it_is(harness: Harness, gateway: Gateway):
+    path = harness.write(manifest(gateway, []))
+    kinds = [(make, told) for make, told in KINDS if make is not folder]
+    for make, told in kinds:
+        make(harness.folder / make.__name__)
+        ended = harness.run("apply", path, "--report-dir", f"{make.__name__}/reports")
+        assert ended.code == 74, ended
+        assert told.partition(", not")[0].partition(" to ")[0] in ended.err, ended
+        assert "--new-history" not in ended.err
+    ended = harness.run("apply", path, "--report-dir", "r" * 300)
+    assert (ended.code, "file name too long" in ended.err) == (74, True), ended

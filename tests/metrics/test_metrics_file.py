@@ -77,10 +77,21 @@ def test_a_file_that_is_not_a_runs_metrics_is_never_replaced(tmp_path: Path, con
 
 
 def test_a_folder_is_refused_and_an_empty_file_is_not(tmp_path: Path):
-    with pytest.raises(UsageError, match="is not a file of metrics"):
+    with pytest.raises(UsageError, match="exists and is a folder"):
         made(tmp_path)
     (tmp_path / "empty.prom").touch()
     made(tmp_path / "empty.prom").close()
+
+
+@pytest.mark.parametrize(
+    ("target", "told"), [("itself.prom", "a circular link"), ("nowhere", "a link to nothing")]
+)
+def test_a_link_that_leads_nowhere_is_refused_and_stays(tmp_path: Path, target: str, told: str):
+    path = tmp_path / "itself.prom"
+    path.symlink_to(target)
+    with pytest.raises(UsageError, match=f"exists and is {told}"):
+        made(path)
+    assert path.is_symlink()
 
 
 def test_a_file_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path):
