@@ -96,6 +96,13 @@ def test_own_moves_count_as_waiting_until_figures_surely_include_them():
     assert later.why_shut(6) is None
 
 
+def test_what_has_its_turn_and_has_not_left_makes_nothing_full():
+    state = watched({"waiting": 4}, waiting="< 5").begun()
+    assert state.why_shut(1.0) == "waiting is 4 and 1 sent since, not < 5"
+    assert state.why_full(1.0) is None
+    assert state.left(1.0).why_full(1.0) == state.why_shut(1.0)
+
+
 def test_figures_that_lag_let_no_more_go_than_the_bound():
     """Figures come each second, 30 s old; a transfer ends as soon as it is sent."""
     state, sent = watched({"waiting": 0.0}, waiting="< 10"), list[float]()
