@@ -320,7 +320,7 @@ def _runs_in(folder: Path) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):  # a file: the report's check tells of it
         return []
     except OSError as error:
-        if error.errno in {errno.ELOOP, errno.ENAMETOOLONG}:  # no report was ever there, either
+        if error.errno == errno.ENAMETOOLONG:  # no report was ever there, either
             return []
         raise _unknown(folder, error, "make it readable") from error
 
