@@ -46,7 +46,6 @@ from runner.core.records.run_record import (
     Figures,
     PlanFigures,
     ReportSource,
-    RunRecord,
     TransferGroup,
     TransferRecord,
 )
@@ -284,11 +283,14 @@ def kept_report(
     try:
         return source, write_report(source, request.report_dir, summary)
     except StorageError as error:
-        told = f"the plan is complete, but its report was not kept: {error}"
-        remarks = (*source.remarks, told)
-        code = int(ExitCode.STORAGE)
-        run = replace(source.run, explanation=_explanation(remarks), exit_code=code)
-        return replace(source, run=run, remarks=remarks), None
+        return _not_kept(source, f"its report was not kept: {error}"), None
+
+
+def _not_kept(source: ReportSource, what: str) -> ReportSource:
+    remarks = (*source.remarks, f"the plan is complete, but {what}")
+    code = int(ExitCode.STORAGE)
+    run = replace(source.run, explanation=_explanation(remarks), exit_code=code)
+    return replace(source, run=run, remarks=remarks)
 
 
 def _cut_text(staging: Staging) -> str | None:
@@ -317,17 +319,25 @@ def save_plan(
     request: RunOptions,
     manifest: Manifest,
     staging: Staging,
-    record: RunRecord,
+    source: ReportSource,
     out: Path,
     *,
     found: DirectoryAnswers = NOTHING_ASKED,
-) -> None:
-    """Write planned rows as a plan file, for `apply` to carry out exactly.
+) -> tuple[ReportSource, bool]:
+    """Write planned rows as a plan file, for `apply` to carry out exactly; return whether it was kept.
 
-    Raises `UsageError` if something else lies at `out`, `StorageError`.
+    If not, the plan ends as `ExitCode.STORAGE`, and its explanation says why. Raises `UsageError` if
+    something else lies at `out`.
     """
     figures = plan_figures(request, manifest, staging)
-    write_plan(plan_file_of(request, manifest, staging, record, out, found=found), figures)
+    plan = plan_file_of(request, manifest, staging, source.run, out, found=found)
+    try:
+        write_plan(plan, figures)
+    except StorageError as error:
+        kept = {name: value for name, value in source.run.options.items() if name != "out"}
+        source = replace(source, run=replace(source.run, options=kept))  # there is nothing to apply
+        return _not_kept(source, str(error)), False
+    return source, True
 
 
 def _figures_after_lookups(

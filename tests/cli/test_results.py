@@ -107,6 +107,16 @@ def test_a_plan_whose_report_cannot_be_kept_is_shown_and_says_so(
     assert len(document["moves"]) == 2
 
 
+def test_a_plan_that_cannot_be_written_is_shown_and_says_so(gateway: Gateway, harness: Harness):
+    path = harness.write(manifest(gateway, [transfer(), transfer()]))
+    (harness.folder / "taken").write_text("a file")
+    shown = harness.run("plan", path, "--out", "taken/plan.json")
+    assert shown.code == 74
+    assert "2 of 2 transfers would be sent" in shown.out
+    assert "the plan taken/plan.json cannot be written" in shown.out
+    assert "apply taken/plan.json" not in shown.out + shown.err
+
+
 def test_the_schema_describes_every_kind_and_every_field():
     jsonschema.Draft202012Validator.check_schema(RESULT)
     kinds = [
