@@ -18,7 +18,7 @@ from runner.core.journal_location import JournalLocation
 from runner.core.transfer.states import Event
 from runner.journal.postgres.access import PostgresJournal
 from runner.journal.postgres.adoption import adopt
-from runner.journals import create_journal
+from runner.journals import check_journal, create_journal
 from runner.ports.journal_access import Durability
 from tests.journal.builders import ORIGIN, manifest_rows
 from tests.journal.contract.journals import started
@@ -198,3 +198,16 @@ def cancel_waits(url: str, over: threading.Event) -> None:
                 if (pid, began) not in ended:
                     ended.add((pid, began))
                     connection.execute("SELECT pg_cancel_backend(%s)", (pid,))
+
+
+def test_a_journal_of_another_format_is_refused_to_read_and_to_write():
+    url = fresh_database()
+    execute(url, "UPDATE runner.journal SET value = '2' WHERE name = 'format'")
+    journal = journal_of(url)
+    refusal = "of format 2, this program writes 3"
+    with pytest.raises(StorageError, match=refusal):
+        check_journal(JournalLocation(url))
+    with pytest.raises(StorageError, match=refusal), journal.open_history():
+        pytest.fail("it was read")
+    with pytest.raises(StorageError, match=refusal):
+        journal.lock().acquire(0.0)

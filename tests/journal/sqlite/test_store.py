@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from runner.core.errors import StorageError
+from runner.core.journal_location import JournalLocation
 from runner.core.records.audit_chain import GENESIS
 from runner.core.transfer.states import Event
+from runner.journal.sqlite.access import SqliteJournal
 from runner.journal.sqlite.reader import _BY_MESSAGE
 from tests.journal.builders import (
     AT,
@@ -111,10 +113,13 @@ def test_while_no_transfer_was_taken_up_the_gateway_may_still_be_mended(path: Pa
 def test_another_format_is_refused(path: Path):
     opened(path).close()
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE meta SET value = '99' WHERE name = 'format'")
+        connection.execute("UPDATE meta SET value = '2' WHERE name = 'format'")
     connection.close()
-    with pytest.raises(StorageError, match="is of format 99, this program writes 3"):
+    with pytest.raises(StorageError, match="is of format 2, this program writes 3"):
         opened(path)
+    history = SqliteJournal(JournalLocation(str(path))).open_history()
+    with pytest.raises(StorageError, match="is of format 2, this program writes 3"), history:
+        pytest.fail("it was read")
 
 
 def test_damage_behind_the_first_pages_is_a_storage_error_too(path: Path):
