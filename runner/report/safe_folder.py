@@ -226,9 +226,9 @@ def _unwritable(path: Path, error: OSError) -> StorageError:
         "free space or fix the permissions there",
     )
     if isinstance(error, FileExistsError | NotADirectoryError):
-        why, fix = _obstacle(path), "move that away"
+        why, fix = _obstacle(path), "move it to another place"
     elif error.errno == errno.ELOOP:
-        why, fix = "a circular link is in its path", "mend that"
+        why, fix = "its path has a circular link", "replace that link by a folder"
     return StorageError(
         f"cannot write {path}: {why}; {fix}, or choose another "
         "folder with --report-dir; a run's report can then be rendered again from the journal"

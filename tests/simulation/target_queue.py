@@ -27,7 +27,7 @@ MISSING: Sequence[Figures | None] = (
 class TargetQueue:
     """A queue: who is there when the world begins, and how often an agent answers the first one.
 
-    Nobody else comes: so whoever waits too many is one of ours. Its figures are up to `lag_s` late.
+    No other interactions arrive: each one above the bound is our own. Its figures are up to `lag_s` late.
     """
 
     kind: str

@@ -161,17 +161,16 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
             out=planning.out,
             code=partial(_exit_code, planning, preflight),
         )
-        is_asked_in_vain = preflight is not None and preflight.error is not None
-        is_saved = False
-        if planning.out is not None and not is_asked_in_vain:
+        error, is_saved = None if preflight is None else preflight.error, False
+        if planning.out is not None and error is None:
             source, is_saved = save_plan(
                 request, manifest, staging, source, planning.out, found=found
             )
         source, report = kept_report(request, source, summary)
-        if preflight is not None and preflight.error is not None and report is not None:
-            console.err.write(f"report: {visible(str(report))}\n")
-        if preflight is not None and preflight.error is not None:
-            raise preflight.error
+        if error is not None:
+            if report is not None:
+                console.err.write(f"report: {visible(str(report))}\n")
+            raise error
         if is_saved:
             console.err.write(f"plan: {visible(str(planning.out))}\n")
         code = ExitCode(source.run.exit_code or ExitCode.OK)

@@ -49,7 +49,8 @@ class DestinationPace:
 
     `under_way` transfers have begun and have no outcome. `moved_at` has when those ended that moved
     somebody, until figures come that surely include them. `heading` have their turn, and their frame
-    has not left; at a destination with a rate only one at a time has. The figures may describe any time since `described_at`; what was sent before the run `began` is surely in those
+    has not left; at a destination with a rate only one at a time has. The figures may describe any
+    time since `described_at`; what was sent before the run `began` is surely in those
     only that describe a time since.
     """
 

@@ -31,7 +31,7 @@ class SqliteExport:
         self._lock = SqliteLock(path)
 
     def __enter__(self) -> Self:
-        """Take the lock, bring the file to this version's tables, and check it for damage.
+        """Take the lock, and check the file's format and its content.
 
         Raises `Locked`, `StorageError`.
         """

@@ -80,8 +80,10 @@ _OF_RUN = (
 _PLANNED_ALIKE = (
     "SELECT min(r.n), NULL, '', '', '', r.destination_uri, min(l.media),"
     " r.action, NULL, max(t.id), t.state, NULL, NULL, NULL, NULL, NULL, NULL, '', '', '',"
-    " c.state, NULL, c.destination_uri, NULL, NULL, NULL, (r.failed_as IS NOT NULL), c.run > ?2, count(*)"
-    "{source} GROUP BY r.destination_uri, r.action, t.state, c.state, c.destination_uri, (r.failed_as IS NOT NULL),"
+    " c.state, NULL, c.destination_uri, NULL, NULL, NULL, (r.failed_as IS NOT NULL), c.run > ?2,"
+    " count(*)"
+    "{source} GROUP BY r.destination_uri, r.action, t.state, c.state, c.destination_uri,"
+    " (r.failed_as IS NOT NULL),"
     " c.run > ?2"
 )
 _OF_BATCH = "batch = (SELECT batch FROM runs WHERE no = ?1)"
